@@ -8,24 +8,25 @@ __all__ = ['PRESETS', 'FORMAT', 'SFTConfig', 'BookConfig', 'smoke', 'laptop', 'g
            'book_stages', 'book', 'closing']
 
 # %% ../nbs/90_book.ipynb #c002
-import dataclasses, importlib.metadata, json, shutil, sys, time
+import contextlib, dataclasses, glob, importlib.metadata, json, os, shutil, sys, time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+import torch
 from . import __version__
-from .core import (LlmbookError, Progress, derive_seed, machine_info, peak_memory, pick_device, read_json,
+from .core import (Progress, atomic_open, derive_seed, machine_info, peak_memory, pick_device, read_json,
                           read_jsonl, require, stable_hash, to_plain, write_json)
 from .bits import baselines
 from .data.prepare import PrepareConfig, prepare, read_split
 from .tokens.vocab import Tokenizer
 from .tokens.batches import Batches, EvalWindows, TokenStore, write_tokens
 from .model.decoder import Decoder, DecoderConfig, count_parameters, flops_per_token
-from .model.generate import Sampling, generate_text, stream_text
+from .model.generate import Sampling, stream_text
 from .model.hub import load_pretrained, save_pretrained
-from .train.loop import TrainConfig, evaluate_bpb, lm_loss, read_metrics, train
+from .train.loop import TrainConfig, evaluate_bpb, read_metrics, train
 from .tune.sft import SFTBatches, complete, encode_pairs, heldout_loss, make_pairs, questions
 from .judge.report import model_card, write_report
-from .shrink.gguf import LlamaCpp, export
+from .shrink.gguf import LlamaCpp, export, parity_strings
 
 # %% ../nbs/90_book.ipynb #c007
 @dataclass
@@ -119,6 +120,8 @@ def apply_setting(
     try: value = json.loads(text)
     except ValueError: value = text
     old = getattr(config, last)
+    if isinstance(old, float) and isinstance(value, str):
+        with contextlib.suppress(ValueError): value = float(value)
     if isinstance(old, tuple): value = tuple(value.split(',') if isinstance(value, str) else value)
     elif isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool): value = float(value)
     require(old is None or isinstance(value, type(old)), f'{path} is a {type(old).__name__}, and {text!r} is not; write one.')
@@ -221,7 +224,6 @@ def corpus_print(
     corpus:str # See `llmbook.data.corpus.read_corpus`
 )->object: # Something that changes when the corpus does
     "What stands for the content of a corpus without reading it."
-    import glob, os
     if corpus == 'python': return sys.version
     paths = [corpus] if os.path.exists(corpus) else sorted(glob.glob(corpus, recursive=True))
     files = [f for p in paths for f in ([p] if os.path.isfile(p) else sorted(map(str, Path(p).rglob('*')))) if os.path.isfile(f)]
@@ -248,7 +250,6 @@ def _windows(config, run_dir, max_tokens=None):
     return EvalWindows(store, config.seq_len, batch_size=config.eval_rows, max_tokens=max_tokens)
 
 def _pretrain(config, run_dir, records):
-    import torch
     folder,device = run_dir/'pretrain',pick_device()
     torch.manual_seed(derive_seed(config.seed, 'init'))
     model = Decoder(config.model).to(device)
@@ -263,12 +264,19 @@ def _pretrain(config, run_dir, records):
                 flops_per_second=flops_per_token(config.model, T)*numbers['tokens_per_second'])
 
 # %% ../nbs/90_book.ipynb #c034
+def _askable(config, run_dir, tokenizer):
+    "Held-out pairs whose question leaves room for an answer."
+    room = min(config.sft.max_len, config.model.max_position_embeddings - config.sft.answer_limit)
+    rows = [p for p in read_jsonl(run_dir/'sft/heldout.jsonl') if len(tokenizer.chat(p['messages'][:-1], True)) <= room]
+    require(rows, f'No held-out question fits {room} tokens; raise model.max_position_embeddings or sft.max_len.')
+    return rows
+
 def _sft(config, run_dir, records):
     folder,c = run_dir/'sft',config.sft
     counts = make_pairs(run_dir/'data', folder, c.chats or None, config.seed, c.max_pairs, c.max_heldout)
     tokenizer,model = Tokenizer.load(run_dir/'tokenizer'),load_pretrained(run_dir/'pretrain/model', pick_device())
     (examples,seen),(held,_) = (encode_pairs(read_jsonl(folder/f'{n}.jsonl'), tokenizer, c.max_len) for n in ('train', 'heldout'))
-    asked = list(read_jsonl(folder/'heldout.jsonl'))
+    asked = _askable(config, run_dir, tokenizer)
     shown = asked[::max(1, len(asked)//4)][:4]
     before_loss,before = heldout_loss(model, held, c.max_len),complete(model, tokenizer, questions(shown), c.answer_limit)
     rows = max(1, c.train.batch_tokens//c.max_len)
@@ -287,16 +295,15 @@ def _sft(config, run_dir, records):
 
 # %% ../nbs/90_book.ipynb #c036
 def _export(config, run_dir, records):
-    from llmbook.shrink.gguf import parity_strings
     folder,tokenizer = run_dir/'export',Tokenizer.load(run_dir/'tokenizer')
     model = load_pretrained(run_dir/'sft/model')
     save_pretrained(model, folder/'hf', tokenizer, sampling=dict(temperature=config.sampling.temperature, top_p=config.sampling.top_p))
     windows = _windows(config, run_dir, config.export_tokens)
-    asked = questions(read_jsonl(run_dir/'sft/heldout.jsonl'))
+    asked = questions(_askable(config, run_dir, tokenizer))
     licenses = sorted(records['data']['stats']['licenses'])
     made = export(model, tokenizer, folder, config.types, config.name, licenses[0] if len(licenses) == 1 else '', config.sampling,
                   windows, asked[:50], parity_strings(config.parity_strings), lambda line: print(f'      {line}', flush=True))
-    chat = [dict(question=q[-1]['content'], answer=ask(folder/best_file(made['files']), q)) for q in asked[1:4]]
+    chat = [dict(question=q[-1]['content'], answer=ask(folder/best_file(made['files']), q)) for q in asked[:3]]
     return dict(exports=made['files'], parity=made['parity'], torch_bpb=evaluate_bpb(model, windows)['bpb'], chat=chat)
 
 def best_file(
@@ -351,7 +358,6 @@ def write_summary(
     write_json(run.folder/'summary.json', s)
     write_report(s, _metrics(run.folder), run.folder/'report.html')
     if (run.folder/'export/hf').is_dir():
-        from llmbook.core import atomic_open
         with atomic_open(run.folder/'export/hf/README.md', 'w') as f: f.write(model_card(s))
     return s
 

@@ -91,7 +91,7 @@ def export_tests(
     return maker.fname
 
 # %% ../nbs/95_gate.ipynb #c023
-DIRTY = re.compile(r'/tmp/|/root/|/home/\w|/Users/\w|Traceback \(most recent|Warning:|site-packages')
+DIRTY = re.compile(r'/tmp/|/root/|/home/\w|/Users/\w|Traceback \(most recent|Warning:|/site-packages/')
 
 def check_shape(
     chapter:Chapter # One notebook

@@ -35,9 +35,11 @@ from llmbook.core import LlmbookError, read_json, to_plain
 def test_settings_by_name():
     c = get_preset('smoke')
     apply_setting(c, 'model.hidden_size=96')
+    apply_setting(c, 'pretrain.lr_embed=.5')
     apply_setting(c, 'pretrain.lr_matrix=1')
     apply_setting(c, 'types=F32,F16')
     test_eq((c.model.hidden_size, c.pretrain.lr_matrix, c.types), (96, 1., ('F32', 'F16')))
+    test_eq(c.pretrain.lr_embed, .5)
     with expect_fail(LlmbookError, "no setting 'model.width'"): apply_setting(c, 'model.width=3')
     with expect_fail(LlmbookError, 'tokens is 0'): apply_setting(c, 'pretrain.tokens=0')
     with expect_fail(LlmbookError, 'Unknown preset'): get_preset('huge')

@@ -7,6 +7,7 @@ from llmbook.data.corpus import (
     KINDS,
     ROWS,
     TEXT_COLUMNS,
+    NOT_LIBRARY,
     Document,
     Reject,
     declared_encoding,
@@ -196,7 +197,13 @@ def test_broken_gzip():
         test_eq(next(docs).text, 'row 0')
         with expect_fail(ReadError, 'b.jsonl.gz is broken'): list(docs)
 
-# %% ../nbs/10_data.corpus.ipynb #c057
+# %% ../nbs/10_data.corpus.ipynb #c054
+def test_library_without_its_tests():
+    ids = [name for name,_ in find_python()]
+    assert 'json/decoder.py' in ids and 'os.py' in ids
+    test_eq([i for i in ids if {'test', 'tests', 'site-packages'} & set(i.split('/')[:-1])], [])
+
+# %% ../nbs/10_data.corpus.ipynb #c059
 def test_read_dataset():
     rows = b'\n'.join(b'{"body": "Row %d.", "n": %d}' % (n, n) for n in range(5))
     with folder_of(a__jsonl=rows, b__jsonl=b'{"q": "no text here"}') as d:
@@ -207,7 +214,7 @@ def test_read_dataset():
     test_eq([(x.id, x.text, x.source, x.meta) for x in docs][3], ('train#3', 'Row 3.', 'hf:json', {'n': 3}))
     test_eq(held_out.id, 'test#0')
 
-# %% ../nbs/10_data.corpus.ipynb #c064
+# %% ../nbs/10_data.corpus.ipynb #c066
 def test_parse_spec():
     with folder_of(a__jsonl=b'') as d:
         test_eq(parse_spec('python'), Spec('python', 'python'))
@@ -220,7 +227,7 @@ def test_parse_spec():
             Spec('hub', 'HuggingFaceFW/fineweb-edu', 'sample-10BT', 'train', 'text'))
     test_eq(parse_spec('no-such/name'), Spec('hub', 'no-such/name'))
 
-# %% ../nbs/10_data.corpus.ipynb #c067
+# %% ../nbs/10_data.corpus.ipynb #c069
 def test_python_corpus():
     docs = {x.id: x for x in read_corpus('python') if isinstance(x, Document)}
     decoder = docs['json/decoder.py']
@@ -230,7 +237,7 @@ def test_python_corpus():
     left_out = [x for x in read_corpus('python') if isinstance(x, Reject)]
     Counter(x.reason for x in left_out)
 
-# %% ../nbs/10_data.corpus.ipynb #c069
+# %% ../nbs/10_data.corpus.ipynb #c071
 def test_folder():
     with folder_of(**faulty) as d:
         found = list(read_corpus(str(d), max_chars=100))
@@ -243,7 +250,7 @@ def test_folder():
     test_eq(len({x.id for x in found}), len(found))
     table
 
-# %% ../nbs/10_data.corpus.ipynb #c071
+# %% ../nbs/10_data.corpus.ipynb #c073
 def test_one_file():
     with folder_of(**faulty) as d:
         for name,words in [('c.txt', 'not UTF-8'), ('f.json', 'JSON breaks off'), ('g.txt.gz', 'cut or damaged'), ('h.parquet', 'Parquet'),
@@ -258,7 +265,7 @@ def test_one_file():
     with TemporaryDirectory() as d:
         with expect_fail(LlmbookError, 'No file is found'): read_corpus(d)
 
-# %% ../nbs/10_data.corpus.ipynb #c073
+# %% ../nbs/10_data.corpus.ipynb #c075
 def test_not_a_file():
     with folder_of(a__txt=b'text') as d:
         os.mkfifo(d/'pipe.txt')
@@ -269,7 +276,7 @@ def test_not_a_file():
         docs = [next(read_corpus(str(s))) for s in (d/'x'/'corpus', d/'y'/'corpus', f'{d}/x/corpus/*/b.txt', f'{d}/x/../y/corpus')]
     test_eq(docs, [Document('a/b.txt', 'text', 'corpus', 'prose')]*4)
 
-# %% ../nbs/10_data.corpus.ipynb #c075
+# %% ../nbs/10_data.corpus.ipynb #c077
 def test_hub():
     with folder_of(a__jsonl=b'{"body": "Row."}') as d:
         local = partial(datasets.load_dataset, 'json', data_files={'train': str(d/'a.jsonl')}, streaming=True)
@@ -281,7 +288,7 @@ def test_hub():
     with patch('huggingface_hub.HfApi.dataset_info', side_effect=OSError('no network')):
         with expect_fail(LlmbookError, "no file or folder 'my-txts' here"): read_corpus('my-txts')
 
-# %% ../nbs/10_data.corpus.ipynb #c077
+# %% ../nbs/10_data.corpus.ipynb #c079
 def test_memory():
     def peak(spec):
         tracemalloc.start()

@@ -145,9 +145,13 @@ def save_checkpoint(
     final,tmp = folder/f'step-{state["step"]:08d}',folder/f'.step-{os.getpid()}.part'
     shutil.rmtree(tmp, ignore_errors=True)
     tmp.mkdir(parents=True)
-    save_file({n: p.detach().contiguous() for n,p in model.named_parameters()}, tmp/'model.safetensors')
-    save_file({**state_tensors(optimizers), 'rng': torch.get_rng_state()}, tmp/'optimizer.safetensors')
-    write_json(tmp/'state.json', state)
+    try:
+        save_file({n: p.detach().contiguous() for n,p in model.named_parameters()}, tmp/'model.safetensors')
+        save_file({**state_tensors(optimizers), 'rng': torch.get_rng_state()}, tmp/'optimizer.safetensors')
+        write_json(tmp/'state.json', state)
+    except (SafetensorError, OSError) as e:
+        shutil.rmtree(tmp, ignore_errors=True)
+        raise LlmbookError(f'The checkpoint {final} could not be written ({e}); free some space and run the same command to go on.') from None
     if final.exists(): shutil.rmtree(final)
     os.rename(tmp, final)
     for old in folder.glob('step-*'):
