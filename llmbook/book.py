@@ -24,7 +24,7 @@ from .model.decoder import Decoder, DecoderConfig, count_parameters, flops_per_t
 from .model.generate import Sampling, stream_text
 from .model.hub import load_pretrained, save_pretrained
 from .train.loop import TrainConfig, evaluate_bpb, read_metrics, train
-from .tune.sft import SFTBatches, complete, encode_pairs, heldout_loss, make_pairs, questions
+from .tune.sft import SFTBatches, complete, encode_pairs, heldout_loss, make_pairs, questions, stop_rate
 from .judge.report import model_card, write_report
 from .shrink.gguf import LlamaCpp, export, parity_strings
 
@@ -57,6 +57,7 @@ class BookConfig:
     sampling:Sampling=field(default_factory=lambda: Sampling(temperature=.7, top_p=.95, max_new_tokens=256)) # Defaults in the files
     name:str='llmbook' # Of the model
     seed:int=0 # Of everything random
+    track:str='' # Where metrics go besides `metrics.jsonl`: wandb, tensorboard; the result does not depend on it
 
 # %% ../nbs/90_book.ipynb #c010
 def smoke()->BookConfig:
@@ -72,12 +73,13 @@ def smoke()->BookConfig:
 # %% ../nbs/90_book.ipynb #c011
 def laptop()->BookConfig:
     "Two processor cores and a quarter of an hour."
-    return BookConfig('laptop', PrepareConfig(), vocab_size=4096, seq_len=512, eval_rows=8,
-        model=DecoderConfig(vocab_size=4096, hidden_size=256, intermediate_size=768, num_hidden_layers=6,
-            num_attention_heads=4, num_key_value_heads=2, head_dim=64, max_position_embeddings=1024),
-        pretrain=TrainConfig(tokens=3_000_000, batch_tokens=4096, lr_matrix=.02, lr_embed=.005, lr_vector=.005, save_every=100),
-        sft=SFTConfig(max_pairs=8_000, train=TrainConfig(tokens=400_000, batch_tokens=4096, lr_matrix=.005, lr_embed=.001,
-            lr_vector=.001, save_every=50)))
+    return BookConfig('laptop', PrepareConfig(), vocab_size=4096, seq_len=256, eval_rows=16,
+        model=DecoderConfig(vocab_size=4096, hidden_size=256, intermediate_size=768, num_hidden_layers=4,
+            num_attention_heads=4, num_key_value_heads=2, head_dim=64, max_position_embeddings=512),
+        pretrain=TrainConfig(tokens=3_200_000, batch_tokens=2048, lr_matrix=.02, lr_embed=.004, lr_vector=.004,
+            ns_method='polar', ns_steps=3, save_every=200),
+        sft=SFTConfig(max_pairs=8_000, train=TrainConfig(tokens=300_000, batch_tokens=2048, lr_matrix=.008, lr_embed=.002,
+            lr_vector=.002, ns_method='polar', ns_steps=3, save_every=50)))
 
 # %% ../nbs/90_book.ipynb #c012
 def gpu()->BookConfig:
@@ -187,11 +189,10 @@ def run_stages(
     say:Callable=print # Told one line a stage
 )->dict: # Records by stage name
     "Run what is not done yet, in order."
-    records,keys = {},{}
-    wanted = _wanted(stages, until)
+    records,keys,wanted = {},{},_wanted(stages, until)
+    for s in stages: keys[s.name] = stable_hash([s.name, FORMAT, s.settings(run.config), [keys[n] for n in s.needs]])
     for i,s in enumerate(wanted, 1):
-        keys[s.name] = key = stable_hash([s.name, FORMAT, s.settings(run.config), [keys[n] for n in s.needs]])
-        done = run.record(s.name)
+        done,key = run.record(s.name),keys[s.name]
         if done and done['key'] == key and (not s.folder or (run.folder/s.folder).is_dir()):
             say(f'[{i}/{len(wanted)}] {s.name}: done before')
             records[s.name] = done
@@ -203,7 +204,11 @@ def run_stages(
         numbers = s.work(run.config, run.folder, records)
         records[s.name] = dict(numbers, key=key, wall=round(time.monotonic()-start, 1))
         write_json(run.folder/'stages'/f'{s.name}.json', records[s.name])
-    return records
+    return records | _up_to_date(run, stages, keys)
+
+def _up_to_date(run, stages, keys):
+    done = {s.name: run.record(s.name) for s in stages}
+    return {n: r for n,r in done.items() if r and r['key'] == keys[n]}
 
 def _wanted(stages, until):
     names = [s.name for s in stages]
@@ -255,7 +260,7 @@ def _pretrain(config, run_dir, records):
     model = Decoder(config.model).to(device)
     rows = max(1, config.pretrain.batch_tokens//config.seq_len)
     batches = Batches(TokenStore(run_dir/'tokenizer'/'train'), config.seq_len, rows, derive_seed(config.seed, 'order'))
-    numbers = train(model, batches, config.pretrain, folder, _windows(config, run_dir, 20_000), label='pretrain')
+    numbers = train(model, batches, config.pretrain, folder, _windows(config, run_dir, 20_000), label='pretrain', track=config.track)
     windows = _windows(config, run_dir)
     with Progress(windows.n_tokens, 'validation') as bar: held = evaluate_bpb(model, windows, bar)
     save_pretrained(model.cpu(), folder/'model', Tokenizer.load(run_dir/'tokenizer'))
@@ -281,17 +286,18 @@ def _sft(config, run_dir, records):
     before_loss,before = heldout_loss(model, held, c.max_len),complete(model, tokenizer, questions(shown), c.answer_limit)
     rows = max(1, c.train.batch_tokens//c.max_len)
     batches = SFTBatches(examples, c.max_len, rows, derive_seed(config.seed, 'sft'), tokenizer.pad_id)
-    numbers = train(model.train(), batches, c.train, folder, label='sft')
+    numbers = train(model.train(), batches, c.train, folder, label='sft', track=config.track)
     model.eval()
-    answers = complete(model, tokenizer, questions(asked), c.answer_limit)
+    ends = {how: stop_rate(model, tokenizer, questions(asked), c.answer_limit, sampling=s) for how,s in
+            dict(stop_rate=config.sampling, stop_rate_greedy=None).items()}
     after = complete(model, tokenizer, questions(shown), c.answer_limit)
     save_pretrained(model.cpu(), folder/'model', tokenizer)
     text = lambda a: tokenizer.decode(a[0], skip_special=True)
     samples = [dict(prompt=p['messages'][-2]['content'], before=text(b), after=text(a), reference=p['messages'][-1]['content'])
                for p,b,a in zip(shown, before, after)]
     return dict(counts, supervised_tokens=seen['supervised'], too_long=seen['too_long'], **numbers, heldout_loss_before=before_loss,
-                heldout_loss_after=heldout_loss(model, held, c.max_len), stop_rate=sum(ok for _,ok in answers)/len(answers),
-                stop_prompts=len(answers), samples=samples)
+                heldout_loss_after=heldout_loss(model, held, c.max_len), **ends,
+                stop_prompts=len(asked), samples=samples)
 
 # %% ../nbs/90_book.ipynb #c036
 def _export(config, run_dir, records):
@@ -354,6 +360,7 @@ def write_summary(
     "Write `summary.json`, `report.html` and, beside exported weights, the model card."
     s = summarise(run, records)
     old = read_json(run.folder/'summary.json') if (run.folder/'summary.json').exists() else {}
+    s |= {k: v for k,v in old.items() if k.startswith('eval_')}
     s['peak_memory'] = max(s['peak_memory'], old.get('peak_memory', 0))
     write_json(run.folder/'summary.json', s)
     write_report(s, _metrics(run.folder), run.folder/'report.html')

@@ -34,7 +34,7 @@ def add_arguments(
                                   help=helped + (f' [{default}]' if default not in ('', None) else ''))
 
 # %% ../nbs/91_cli.ipynb #c013
-def _settings(run, corpus='', preset='', seed=None, name='', chats='', set=()):
+def _settings(run, corpus='', preset='', seed=None, name='', chats='', track='', set=()):
     "Settings of a run: those stored in it, or a preset, with what was named put over them."
     from llmbook.book import apply_setting, config_from_plain, get_preset
     stored = Path(run)/'run.json'
@@ -45,6 +45,7 @@ def _settings(run, corpus='', preset='', seed=None, name='', chats='', set=()):
     if corpus: config.data.corpus = corpus
     if seed is not None: config.seed = config.data.seed = config.pretrain.seed = config.sft.train.seed = seed
     if name: config.name = name
+    config.track = track
     if chats:
         require(Path(chats).exists(), f'There is no file {chats}; check the path of --chats.')
         config.sft.chats = chats
@@ -58,11 +59,12 @@ def book(
     seed:int=None, # Of everything random [0]
     name:str='', # Of the model [llmbook]
     chats:str='', # Your own conversations to fine-tune on, .jsonl
+    track:str='', # Send metrics to wandb or tensorboard as well
     set:list=[], # One setting, as pretrain.tokens=1000000; may be repeated
 )->None:
     "The whole book in one run: text in, GGUF and report out."
     from llmbook.book import book as run_book
-    run_book(_settings(run, corpus, preset, seed, name, chats, set), run)
+    run_book(_settings(run, corpus, preset, seed, name, chats, track, set), run)
 
 # %% ../nbs/91_cli.ipynb #c014
 def _until(stage, doc):
@@ -73,10 +75,11 @@ def _until(stage, doc):
         preset:str='', # smoke, laptop, gpu or auto [auto]
         seed:int=None, # Of everything random [0]
         chats:str='', # Your own conversations to fine-tune on, .jsonl
+    track:str='', # Send metrics to wandb or tensorboard as well
         set:list=[], # One setting, as pretrain.tokens=1000000; may be repeated
     )->None:
         from llmbook.book import book as run_book
-        run_book(_settings(run, corpus, preset, seed, '', chats, set), run, until=stage)
+        run_book(_settings(run, corpus, preset, seed, '', chats, track, set), run, until=stage)
     command.__doc__ = doc
     return command
 

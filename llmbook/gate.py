@@ -91,7 +91,7 @@ def export_tests(
     return maker.fname
 
 # %% ../nbs/95_gate.ipynb #c023
-DIRTY = re.compile(r'/tmp/|/root/|/home/\w|/Users/\w|Traceback \(most recent|Warning:|/site-packages/')
+DIRTY = re.compile(r'/tmp/|/root/|/home/\w|/Users/\w|Traceback \(most recent|Warning:')
 
 def check_shape(
     chapter:Chapter # One notebook
@@ -168,7 +168,7 @@ def readme_text(
         if c['cell_type'] == 'markdown': parts.append(c['source'].replace('](images/', '](nbs/images/').replace('src="images/', 'src="nbs/images/'))
         elif not {'hide', 'export', 'default_exp'} & set(c['directives']):
             code = re.sub(r'(?m)^\s*#\s*\|.*\n?', '', c['source'])
-            parts.append(f'```python\n{code}\n```')
+            if 'echo:' not in c['directives']: parts.append(f'```python\n{code}\n```')
             texts = [''.join(o.get('text', o.get('data', {}).get('text/plain', ''))) for o in c['outputs']]
             if any(texts): parts.append('```text\n' + ''.join(texts).rstrip() + '\n```')
     return '\n\n'.join(parts) + '\n'

@@ -16,14 +16,16 @@ from llmbook.data.prepare import read_split
 OFFLINE = '''
 import socket, sys
 def refuse(*a, **k): raise RuntimeError('the network was touched')
-socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+socket.create_connection = socket.getaddrinfo = refuse
+connect = socket.socket.connect
+socket.socket.connect = lambda s, a: connect(s, a) if s.family == socket.AF_UNIX else refuse()
 from llmbook.cli import main
 sys.exit(main())
 '''
 
-def start(*args, **kw):
+def start(*args, env={}, **kw):
     "Start `llmbook` in a process of its own that cannot open a connection."
-    env = {**os.environ, 'OMP_NUM_THREADS': '1', 'HF_HUB_OFFLINE': '1'}
+    env = {**os.environ, 'OMP_NUM_THREADS': '1', 'HF_HUB_OFFLINE': '1', **env}
     return subprocess.Popen([sys.executable, '-c', OFFLINE, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                             text=True, env=env, **kw)
 
@@ -153,7 +155,18 @@ def test_eval_generate_chat_info():
     code,out,err = llmbook('info', run/'export/llmbook-Q8_0.gguf')
     assert code == 0 and 'qwen3' in out
 
-# %% ../nbs/tests/pipeline.ipynb #c024
+# %% ../nbs/tests/pipeline.ipynb #c023
+def test_tracking_changes_nothing():
+    with tempfile.TemporaryDirectory() as d:
+        run = Path(d)/'run'
+        code,out,err = llmbook('pretrain', '--run', run, '--preset', 'smoke', '--track', 'tensorboard,wandb', env={'WANDB_MODE': 'offline'})
+        test_eq(code, 0)
+        assert list(run.glob('pretrain/tensorboard/events*')) and list(run.glob('pretrain/wandb/offline-run*'))
+        test_eq(file_hash(run/'pretrain/model/model.safetensors'), file_hash(finished()[0]/'pretrain/model/model.safetensors'))
+        code,lines,err = llmbook('pretrain', '--run', run, '--track', 'paper', '--set', 'pretrain.tokens=2048')
+    assert code == 2 and 'Unknown tracker' in err
+
+# %% ../nbs/tests/pipeline.ipynb #c026
 def test_own_folder_goes_the_same_way():
     import ast, gzip, sysconfig
     def docs():

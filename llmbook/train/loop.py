@@ -216,7 +216,7 @@ class Metrics:
     def close(self):
         "Close the file and the trackers."
         self.file.close()
-        if self.wandb: self.wandb.finish(quiet=True)
+        if self.wandb: self.wandb.finish()
         if self.board: self.board.close()
 
 # %% ../../nbs/42_train.loop.ipynb #c043

@@ -8,7 +8,7 @@ __all__ = ['MAX_ANSWER', 'PHRASINGS', 'first_sentences', 'pairs_from_python', 'p
            'sample_answers']
 
 # %% ../../nbs/51_tune.sft.ipynb #c002
-import ast, heapq, inspect, re, textwrap
+import ast, dataclasses, heapq, inspect, re, textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -295,17 +295,18 @@ def complete(
     tokenizer, # A `Tokenizer`
     prompts:list, # Each a question, or the messages of a conversation that waits for an answer
     limit:int=128, # Most tokens of an answer
-    batch_size:int=64 # Prompts side by side
+    batch_size:int=64, # Prompts side by side
+    sampling:Sampling=None # How to choose; greedily by default
 )->list[tuple[list[int],bool]]: # For each prompt the ids of its answer, and whether `<|im_end|>` ended it
-    "Answer many prompts, greedily."
+    "Answer many prompts."
+    how = dataclasses.replace(sampling or Sampling(temperature=0), max_new_tokens=limit)
     chats = [[dict(role='user', content=p)] if isinstance(p, str) else p for p in prompts]
     ids = [tokenizer.chat(c, add_generation_prompt=True) for c in chats]
     out,order,training = [None]*len(ids),sorted(range(len(ids)), key=lambda i: (len(ids[i]), i)),model.training
     model.eval()
     for a in range(0, len(order), batch_size):
         rows = order[a:a+batch_size]
-        answers = generate_batch(model, [ids[i] for i in rows], Sampling(temperature=0, max_new_tokens=limit),
-                                 [tokenizer.im_end_id])
+        answers = generate_batch(model, [ids[i] for i in rows], how, [tokenizer.im_end_id])
         for i,answer in zip(rows, answers): out[i] = answer
     model.train(training)
     return out
@@ -315,11 +316,12 @@ def stop_rate(
     tokenizer, # A `Tokenizer`
     prompts:list, # See `complete`
     limit:int=128, # Most tokens of an answer
-    batch_size:int=64 # Prompts side by side
+    batch_size:int=64, # Prompts side by side
+    sampling:Sampling=None # See `complete`
 )->float: # Between 0 and 1
     "The share of `prompts` whose answer ends by `<|im_end|>` within `limit` tokens."
     require(prompts, 'There is no prompt to answer; give at least one.')
-    return sum(stopped for _,stopped in complete(model, tokenizer, prompts, limit, batch_size)) / len(prompts)
+    return sum(stopped for _,stopped in complete(model, tokenizer, prompts, limit, batch_size, sampling)) / len(prompts)
 
 # %% ../../nbs/51_tune.sft.ipynb #c069
 def questions(
