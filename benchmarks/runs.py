@@ -1,4 +1,4 @@
-"""Run a preset with several seeds and keep the numbers that pages and README read.
+"""Run a preset with several seeds and keep the numbers that pages and README read: results, not times.
 
     python benchmarks/runs.py laptop --seeds 0 1 2 --until pretrain --folder runs/bench
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from llmbook.book import book, get_preset
 from llmbook.core import machine_info, read_json, write_json
 
-KEYS = ('seed', 'val_bpb', 'baselines', 'torch_bpb', 'stage_seconds', 'seconds', 'peak_memory')
+KEYS = ('seed', 'val_bpb', 'baselines', 'torch_bpb')
 
 
 def one_run(preset, seed, folder, until):
@@ -21,8 +21,8 @@ def one_run(preset, seed, folder, until):
     if until: book(config, folder, until='baselines')
     s = book(config, folder, until=until)
     row = {k: s[k] for k in KEYS if k in s}
-    for stage,names in dict(pretrain=('tokens', 'seconds', 'tokens_per_second', 'val_loss', 'parameters', 'flops_per_second'),
-                            sft=('heldout_loss_before', 'heldout_loss_after', 'stop_rate', 'stop_prompts', 'pairs')).items():
+    for stage,names in dict(pretrain=('tokens', 'val_loss', 'parameters'),
+                            sft=('heldout_loss_before', 'heldout_loss_after', 'stop_rate', 'stop_rate_greedy', 'stop_prompts', 'pairs')).items():
         if stage in s: row[stage] = {n: s[stage][n] for n in names if n in s[stage]}
     if 'exports' in s: row['exports'],row['parity'] = s['exports'],s['parity']
     return row

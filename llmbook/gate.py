@@ -91,7 +91,7 @@ def export_tests(
     return maker.fname
 
 # %% ../nbs/95_gate.ipynb #c023
-DIRTY = re.compile(r'/tmp/|/root/|/home/\w|/Users/\w|Traceback \(most recent|Warning:')
+DIRTY = re.compile(r'/tmp/|/root/|/home/\w|/Users/\w|Traceback \(most recent')
 
 def check_shape(
     chapter:Chapter # One notebook
@@ -108,6 +108,7 @@ def check_shape(
     for c,o in zip(chapter.code, outputs):
         text = re.sub(r'"image/png": "[^"]*"', '', o)
         if m := DIRTY.search(text): bad.append(f'output has {m[0]!r}, of: {c["source"][:60]!r}')
+        if '"name": "stderr"' in o: bad.append(f'output on stderr, of: {c["source"][:60]!r}')
         if '"output_type": "error"' in o: bad.append(f'output is an error, of: {c["source"][:60]!r}')
     return bad
 

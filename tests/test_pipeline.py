@@ -119,10 +119,11 @@ def test_changed_setting_runs_what_depends_on_it():
 
 # %% ../nbs/tests/pipeline.ipynb #c018
 def test_transformers_loads_the_folder():
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer, logging
     from llmbook.model.hub import load_pretrained
     from llmbook.shrink.gguf import LlamaCpp
     from llmbook.tokens.vocab import Tokenizer
+    logging.disable_progress_bar()
     folder = finished()[0]/'export/hf'
     ours,theirs = load_pretrained(folder),AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     tok,fast = Tokenizer.load(folder),AutoTokenizer.from_pretrained(folder)
