@@ -126,7 +126,9 @@ def apply_setting(
         with contextlib.suppress(ValueError): value = float(value)
     if isinstance(old, tuple): value = tuple(value.split(',') if isinstance(value, str) else value)
     elif isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool): value = float(value)
-    require(old is None or isinstance(value, type(old)), f'{path} is a {type(old).__name__}, and {text!r} is not; write one.')
+    optional = 'None' in str(next(f.type for f in dataclasses.fields(config) if f.name == last))
+    require(old is None or isinstance(value, type(old)) or (value is None and optional),
+            f'{path} is of type {type(old).__name__}, and {text!r} is not; write one.')
     setattr(config, last, value)
     getattr(config, '__post_init__', lambda: None)()
 

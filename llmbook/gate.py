@@ -101,7 +101,7 @@ def check_shape(
     first = cells[0]['source']
     if not re.match(r'# \S[^\n]*\n\n> \S', first): bad.append('starts without `# Title`, a blank line and `> a sentence`')
     if chapter.number is not None and re.sub(r'^\d+_', '', chapter.name) != chapter.module: bad.append(f'exports to {chapter.module}')
-    if chapter.module and 'nbdev.nbdev_export()' not in cells[-1]['source']: bad.append('last cell does not export')
+    if chapter.module and 'nbdev.nbdev_export' + '()' not in cells[-1]['source']: bad.append('last cell does not export')
     outputs = [json.dumps(c.get('outputs', []), ensure_ascii=False) for c in chapter.code]
     size = sum(map(len, outputs))
     if size > 150_000: bad.append(f'outputs of {size:,} bytes; at most 150,000')

@@ -41,7 +41,7 @@ def notebook(*cells, name='07_toy.ipynb', folder='.'):
 SOUND = [('markdown', '# Toy\n\n> A toy chapter.'), ('code', '#| default_exp toy'), ('code', '#| export\nimport math'),
          ('code', '#| exports\ndef area(r:float): return math.pi*r*r'),
          ('code', '#| test area_of_one\nassert round(area(1), 2) == 3.14'),
-         ('code', '#| hide\nimport nbdev; nbdev.nbdev_export()')]
+         ('code', '#| hide\nimport nbdev; nbdev.nbdev_export' + '()')]
 
 # %% ../nbs/95_gate.ipynb #c010
 def test_chapter_reads_number_module_and_directives():
