@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['PRESETS', 'FORMAT', 'SFTConfig', 'BookConfig', 'smoke', 'laptop', 'gpu', 'get_preset', 'apply_setting', 'Stage',
-           'Run', 'config_from_plain', 'run_stages', 'corpus_print', 'best_file', 'ask', 'summarise', 'write_summary',
-           'book_stages', 'book', 'closing']
+           'Run', 'config_from_plain', 'run_stages', 'best_file', 'ask', 'summarise', 'write_summary', 'book_stages',
+           'book', 'closing']
 
 # %% ../nbs/90_book.ipynb #c002
-import contextlib, dataclasses, glob, importlib.metadata, json, os, shutil, sys, time
+import contextlib, dataclasses, importlib.metadata, json, os, shutil, sys, time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +17,11 @@ from . import __version__
 from .core import (Progress, atomic_open, derive_seed, machine_info, peak_memory, pick_device, read_json,
                           read_jsonl, require, stable_hash, to_plain, write_json)
 from .bits import baselines
+from .data.corpus import corpus_print
 from .data.prepare import PrepareConfig, prepare, read_split
 from .tokens.vocab import Tokenizer
-from .tokens.batches import Batches, EvalWindows, TokenStore, write_tokens
+from .tokens.convert import load_tokenizer
+from .tokens.batches import EvalWindows, GrowingBatches, TokenStore, write_tokens
 from .model.decoder import Decoder, DecoderConfig, count_parameters, flops_per_token
 from .model.generate import Sampling, stream_text
 from .model.hub import load_pretrained, save_pretrained
@@ -46,7 +48,7 @@ class BookConfig:
     preset:str # Where the settings came from
     data:PrepareConfig # What is read and what is kept
     vocab_size:int # Tokens in the vocabulary
-    seq_len:int # Tokens in a training sequence
+    seq_len:int # Tokens in a training sequence, at the end of training and in evaluation
     eval_rows:int # Sequences in an evaluation batch
     model:DecoderConfig # The model's shape
     pretrain:TrainConfig # How it is trained
@@ -56,6 +58,8 @@ class BookConfig:
     parity_strings:int=5_000 # Strings whose token ids are compared
     sampling:Sampling=field(default_factory=lambda: Sampling(temperature=.7, top_p=.95, max_new_tokens=256)) # Defaults in the files
     name:str='llmbook' # Of the model
+    tokenizer:str='' # A tokenizer of your own (see chapter 23); empty trains one of `vocab_size` entries
+    lengths:tuple=() # Pairs (sequence length, share of the steps) if sequences grow: see `GrowingBatches`
     seed:int=0 # Of everything random
     track:str='' # Where metrics go besides `metrics.jsonl`: wandb, tensorboard; the result does not depend on it
 
@@ -74,12 +78,13 @@ def smoke()->BookConfig:
 def laptop()->BookConfig:
     "Two processor cores and a quarter of an hour."
     return BookConfig('laptop', PrepareConfig(), vocab_size=4096, seq_len=256, eval_rows=16,
-        model=DecoderConfig(vocab_size=4096, hidden_size=256, intermediate_size=768, num_hidden_layers=4,
+        lengths=((32, .2), (64, .25), (128, .3), (256, .25)),
+        model=DecoderConfig(vocab_size=4096, hidden_size=256, intermediate_size=768, num_hidden_layers=3,
             num_attention_heads=4, num_key_value_heads=2, head_dim=64, max_position_embeddings=512),
-        pretrain=TrainConfig(tokens=3_200_000, batch_tokens=2048, lr_matrix=.02, lr_embed=.004, lr_vector=.004,
+        pretrain=TrainConfig(tokens=5_200_000, batch_tokens=2048, micro_tokens=1024, lr_matrix=.02, lr_embed=.006, lr_vector=.006,
             ns_method='polar', ns_steps=3, save_every=200),
-        sft=SFTConfig(max_pairs=8_000, train=TrainConfig(tokens=300_000, batch_tokens=2048, lr_matrix=.008, lr_embed=.002,
-            lr_vector=.002, ns_method='polar', ns_steps=3, save_every=50)))
+        sft=SFTConfig(max_pairs=8_000, train=TrainConfig(tokens=400_000, batch_tokens=2048, micro_tokens=1024, lr_matrix=.008,
+            lr_embed=.002, lr_vector=.002, ns_method='polar', ns_steps=3, save_every=50)))
 
 # %% ../nbs/90_book.ipynb #c012
 def gpu()->BookConfig:
@@ -177,11 +182,13 @@ def config_from_plain(
 )->BookConfig:
     "Read settings back."
     d,sft = dict(plain),dict(plain['sft'])
-    sft['train'] = TrainConfig(**sft['train'])
-    data = dict(d['data'])
-    if data.get('languages'): data['languages'] = tuple(data['languages'])
-    return BookConfig(**{**d, 'data': PrepareConfig(**data), 'model': DecoderConfig(**d['model']), 'pretrain': TrainConfig(**d['pretrain']),
-                         'sft': SFTConfig(**sft), 'sampling': Sampling(**d['sampling']), 'types': tuple(d['types'])})
+    parts = dict(data=PrepareConfig, model=DecoderConfig, pretrain=TrainConfig, sampling=Sampling)
+    return _with_tuples(BookConfig, d | {k: _with_tuples(cls, d[k]) for k,cls in parts.items()}
+                        | dict(sft=_with_tuples(SFTConfig, sft | dict(train=_with_tuples(TrainConfig, sft['train'])))))
+
+def _with_tuples(cls, fields): # JSON has lists where settings have tuples
+    deep = lambda x: tuple(map(deep, x)) if isinstance(x, (list, tuple)) else x
+    return cls(**{k: deep(v) for k,v in fields.items()})
 
 # %% ../nbs/90_book.ipynb #c024
 def run_stages(
@@ -227,15 +234,6 @@ def _own_folder(folder, key):
     mark.write_text(key)
 
 # %% ../nbs/90_book.ipynb #c031
-def corpus_print(
-    corpus:str # See `llmbook.data.corpus.read_corpus`
-)->object: # Something that changes when the corpus does
-    "What stands for the content of a corpus without reading it."
-    if corpus == 'python': return sys.version
-    paths = [corpus] if os.path.exists(corpus) else sorted(glob.glob(corpus, recursive=True))
-    files = [f for p in paths for f in ([p] if os.path.isfile(p) else sorted(map(str, Path(p).rglob('*')))) if os.path.isfile(f)]
-    return [(f, os.stat(f).st_size, os.stat(f).st_mtime_ns) for f in files]
-
 def _texts(run_dir, split): return (row['text'] for row in read_split(run_dir/'data', split))
 
 def _data(config, run_dir, records): return dict(stats=prepare(config.data, run_dir))
@@ -244,7 +242,8 @@ def _baselines(config, run_dir, records):
     return dict(bpb=baselines(_texts(run_dir, 'train'), _texts(run_dir, 'validation')))
 
 def _tokenizer(config, run_dir, records):
-    tokenizer,n = Tokenizer.train(_texts(run_dir, 'train'), config.vocab_size),{}
+    n,own = {},config.tokenizer
+    tokenizer = load_tokenizer(own) if own else Tokenizer.train(_texts(run_dir, 'train'), config.vocab_size)
     tokenizer.save(run_dir/'tokenizer')
     for split in ('train', 'validation'):
         n[split] = write_tokens(_texts(run_dir, split), tokenizer, run_dir/'tokenizer'/split)
@@ -260,8 +259,8 @@ def _pretrain(config, run_dir, records):
     folder,device = run_dir/'pretrain',pick_device()
     torch.manual_seed(derive_seed(config.seed, 'init'))
     model = Decoder(config.model).to(device)
-    rows = max(1, config.pretrain.batch_tokens//config.seq_len)
-    batches = Batches(TokenStore(run_dir/'tokenizer'/'train'), config.seq_len, rows, derive_seed(config.seed, 'order'))
+    batches = GrowingBatches(TokenStore(run_dir/'tokenizer'/'train'), config.lengths or [(config.seq_len, 1.)],
+                             config.pretrain.batch_tokens, config.pretrain.steps, derive_seed(config.seed, 'order'))
     numbers = train(model, batches, config.pretrain, folder, _windows(config, run_dir, 20_000), label='pretrain', track=config.track)
     windows = _windows(config, run_dir)
     with Progress(windows.n_tokens, 'validation') as bar: held = evaluate_bpb(model, windows, bar)
@@ -376,8 +375,8 @@ def book_stages()->list[Stage]:
     return [
         Stage('data', 'data', (), lambda c: (c.data, corpus_print(c.data.corpus)), _data, 'read, clean, filter, deduplicate and split the corpus'),
         Stage('baselines', '', ('data',), lambda c: None, _baselines, 'what simpler methods get on the held-out text'),
-        Stage('tokenizer', 'tokenizer', ('data',), lambda c: c.vocab_size, _tokenizer, 'train the vocabulary and tokenise'),
-        Stage('pretrain', 'pretrain', ('tokenizer',), lambda c: (c.model, c.pretrain, c.seq_len, c.eval_rows, c.seed), _pretrain,
+        Stage('tokenizer', 'tokenizer', ('data',), lambda c: (c.vocab_size, corpus_print(c.tokenizer) if c.tokenizer else ''), _tokenizer, 'train the vocabulary and tokenise'),
+        Stage('pretrain', 'pretrain', ('tokenizer',), lambda c: (c.model, c.pretrain, c.seq_len, c.lengths, c.eval_rows, c.seed), _pretrain,
               'train from random weights'),
         Stage('sft', 'sft', ('pretrain',), lambda c: (c.sft, c.seed, corpus_print(c.sft.chats) if c.sft.chats else ''), _sft,
               'fine-tune on questions and answers'),

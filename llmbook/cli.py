@@ -34,7 +34,7 @@ def add_arguments(
                                   help=helped + (f' [{default}]' if default not in ('', None) else ''))
 
 # %% ../nbs/91_cli.ipynb #c013
-def _settings(run, corpus='', preset='', seed=None, name='', chats='', track='', set=()):
+def _settings(run, corpus='', preset='', seed=None, name='', chats='', track='', set=(), data='', tokenizer=''):
     "Settings of a run: those stored in it, or a preset, with what was named put over them."
     from llmbook.book import apply_setting, config_from_plain, get_preset
     stored = Path(run)/'run.json'
@@ -42,6 +42,13 @@ def _settings(run, corpus='', preset='', seed=None, name='', chats='', track='',
         old = read_json(stored)
         config = config_from_plain(old['config']) if isinstance(old, dict) and old.get('format') == 1 else get_preset()
     else: config = get_preset(preset or 'auto')
+    if data:
+        from llmbook.data.prepare import load_prepare_config
+        config.data = load_prepare_config(data)
+    if tokenizer:
+        from llmbook.tokens.convert import load_tokenizer
+        config.tokenizer,config.vocab_size = tokenizer,load_tokenizer(tokenizer).vocab_size
+        config.model.vocab_size = config.vocab_size
     if corpus: config.data.corpus = corpus
     if seed is not None: config.seed = config.data.seed = config.pretrain.seed = config.sft.train.seed = seed
     if name: config.name = name
@@ -54,36 +61,40 @@ def _settings(run, corpus='', preset='', seed=None, name='', chats='', track='',
 
 def book(
     run:str='runs/default', # Folder of the run; the same command continues it
-    corpus:str='', # 'python', a file, a folder, a glob, or a Hugging Face dataset as 'hf:NAME' [python]
+    corpus:str='', # 'python', a file, a folder, a glob, 'hf:NAME', 'https://SITE', or a mixture '0.7*A + 0.3*B' [python]
     preset:str='', # smoke, laptop, gpu or auto [auto]
     seed:int=None, # Of everything random [0]
     name:str='', # Of the model [llmbook]
     chats:str='', # Your own conversations to fine-tune on, .jsonl
     track:str='', # Send metrics to wandb or tensorboard as well
+    data:str='', # Settings of the data pipeline, a JSON file: see `llmbook.data.prepare.load_prepare_config`
+    tokenizer:str='', # A tokenizer of your own: tokenizer.json, tiktoken or SentencePiece
     set:list=[], # One setting, as pretrain.tokens=1000000; may be repeated
 )->None:
     "The whole book in one run: text in, GGUF and report out."
     from llmbook.book import book as run_book
-    run_book(_settings(run, corpus, preset, seed, name, chats, track, set), run)
+    run_book(_settings(run, corpus, preset, seed, name, chats, track, set, data, tokenizer), run)
 
 # %% ../nbs/91_cli.ipynb #c014
 def _until(stage, doc):
     "A command that runs the stages up to one."
     def command(
         run:str='runs/default', # Folder of the run; the same command continues it
-        corpus:str='', # 'python', a file, a folder, a glob, or a Hugging Face dataset as 'hf:NAME' [python]
+        corpus:str='', # 'python', a file, a folder, a glob, 'hf:NAME', 'https://SITE', or a mixture '0.7*A + 0.3*B' [python]
         preset:str='', # smoke, laptop, gpu or auto [auto]
         seed:int=None, # Of everything random [0]
         chats:str='', # Your own conversations to fine-tune on, .jsonl
-    track:str='', # Send metrics to wandb or tensorboard as well
+        track:str='', # Send metrics to wandb or tensorboard as well
+        data:str='', # Settings of the data pipeline, a JSON file: see `llmbook.data.prepare.load_prepare_config`
+        tokenizer:str='', # A tokenizer of your own: tokenizer.json, tiktoken or SentencePiece
         set:list=[], # One setting, as pretrain.tokens=1000000; may be repeated
     )->None:
         from llmbook.book import book as run_book
-        run_book(_settings(run, corpus, preset, seed, '', chats, track, set), run, until=stage)
+        run_book(_settings(run, corpus, preset, seed, '', chats, track, set, data, tokenizer), run, until=stage)
     command.__doc__ = doc
     return command
 
-# %% ../nbs/91_cli.ipynb #c016
+# %% ../nbs/91_cli.ipynb #c018
 def evaluate(
     run:str='runs/default', # Folder of the run
     text:str='', # A corpus to measure on instead of the run's test documents
@@ -115,7 +126,7 @@ def _note(run, name, numbers):
     path = run.folder/'summary.json'
     write_json(path, {**(read_json(path) if path.exists() else {}), name: numbers})
 
-# %% ../nbs/91_cli.ipynb #c018
+# %% ../nbs/91_cli.ipynb #c020
 def generate(
     run:str='runs/default', # Folder of the run
     prompt:str='', # Text to continue; empty starts a document
@@ -140,7 +151,7 @@ def generate(
         print(piece, end='', flush=True)
     print()
 
-# %% ../nbs/91_cli.ipynb #c019
+# %% ../nbs/91_cli.ipynb #c021
 def find_gguf(
     path:str|Path # A GGUF file, or a run with an export
 )->Path:
@@ -187,7 +198,7 @@ def chat(
         messages.append(dict(role='assistant', content=answer))
         if prompt: break
 
-# %% ../nbs/91_cli.ipynb #c020
+# %% ../nbs/91_cli.ipynb #c022
 def info(
     path, # A run folder or a GGUF file
 )->None:
@@ -212,7 +223,7 @@ def info(
             if k in s: print(f'  {k:10} {s[k]:.4f}')
         for e in s.get('exports', []): print(f'  {e["file"]}: {e["size"]:,} bytes')
 
-# %% ../nbs/91_cli.ipynb #c021
+# %% ../nbs/91_cli.ipynb #c023
 COMMANDS = dict(book=book,
     prepare=_until('data', 'Read, clean, filter, deduplicate and split a corpus.'),
     tokenizer=_until('tokenizer', 'Prepare, and train the vocabulary.'),
@@ -228,7 +239,7 @@ def build_parser()->Parser:
     for name,f in COMMANDS.items(): add_arguments(sub.add_parser(name, help=f.__doc__, description=f.__doc__), f)
     return parser
 
-# %% ../nbs/91_cli.ipynb #c024
+# %% ../nbs/91_cli.ipynb #c026
 def main(
     argv:list=None # Arguments; those of the process by default
 )->int: # Exit code

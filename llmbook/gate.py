@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['DIRTY', 'ROOMS', 'Chapter', 'indent_code', 'TestCells', 'public_names', 'export_tests', 'check_shape', 'check_flags',
-           'imported_modules', 'check_order', 'readme_text', 'sidebar_text', 'Renderer', 'generate', 'all_chapters',
-           'check_imports', 'run_ruff', 'main']
+           'check_site', 'imported_modules', 'check_order', 'readme_text', 'sidebar_text', 'Renderer', 'generate',
+           'all_chapters', 'check_imports', 'run_ruff', 'main']
 
 # %% ../nbs/95_gate.ipynb #c002
 import ast, json, re, subprocess, sys
@@ -29,8 +29,8 @@ class Chapter:
             lines = [l.strip() for l in c['source'].splitlines() if re.match(r'\s*#\s*\|', l)]
             words = [re.sub(r'^#\s*\|\s*', '', l).split() for l in lines]
             c['directives'] = {w[0]: w[1:] for w in words if w}
-        number = re.match(r'(\d+)_', self.path.name)
-        self.number = int(number[1]) if number else None
+        number = re.match(r'(\d+)([b-z]?)_', self.path.name)
+        self.number = int(number[1]) + (ord(number[2] or 'a') - ord('a'))/100 if number else None
         self.module = next((c['directives']['default_exp'][0] for c in self.code if 'default_exp' in c['directives']), None)
 
     @property
@@ -85,7 +85,7 @@ def export_tests(
         head.append(f'from llmbook.{chapter.module} import (\n    ' + ',\n    '.join(names) + ')')
     first = nb.nb.cells[0].copy()
     first.update(cell_type='code', source='\n'.join(head), directives_={})
-    stem = re.sub(r'^\d+_', '', chapter.name).replace('.', '_')
+    stem = re.sub(r'^\d+[b-z]?_', '', chapter.name).replace('.', '_')
     maker = ModuleMaker(dest, f'test_{stem}', nb_path, parse=False)
     maker.make([first, *proc.setup, *proc.tests])
     return maker.fname
@@ -100,7 +100,7 @@ def check_shape(
     bad,cells = [],chapter.cells
     first = cells[0]['source']
     if not re.match(r'# \S[^\n]*\n\n> \S', first): bad.append('starts without `# Title`, a blank line and `> a sentence`')
-    if chapter.number is not None and re.sub(r'^\d+_', '', chapter.name) != chapter.module: bad.append(f'exports to {chapter.module}')
+    if chapter.number is not None and re.sub(r'^\d+[b-z]?_', '', chapter.name) != chapter.module: bad.append(f'exports to {chapter.module}')
     if chapter.module and 'nbdev.nbdev_export' + '()' not in cells[-1]['source']: bad.append('last cell does not export')
     outputs = [json.dumps(c.get('outputs', []), ensure_ascii=False) for c in chapter.code]
     size = sum(map(len, outputs))
@@ -130,7 +130,20 @@ def check_flags(
     only = set().union(*(_names(c['source'], ast.Store) for c in chapter.code if flagged(c))) - known
     return [f'a plain cell uses {n!r}, which only a flagged cell defines' for n in sorted(only & used)]
 
-# %% ../nbs/95_gate.ipynb #c031
+# %% ../nbs/95_gate.ipynb #c030
+def check_site(
+    chapter:Chapter # One notebook
+)->list[str]: # Complaints
+    "No cell that works has an import in it."
+    kinds,bad = (ast.Import, ast.ImportFrom),[]
+    for c in chapter.code if chapter.module else []:
+        if {'export', 'exports', 'test_setup'} & set(c['directives']) or 'nbdev_export' + '()' in c['source'] or c['source'].startswith('%'): continue
+        tree = ast.parse(c['source'])
+        if any(isinstance(n, kinds) for n in ast.walk(tree)) and not all(isinstance(n, kinds) for n in tree.body):
+            bad.append(f'an import shares a cell with other code: {c["source"][:60]!r}')
+    return bad
+
+# %% ../nbs/95_gate.ipynb #c034
 def imported_modules(
     path:str|Path, # A generated module
     module:str # Its dotted name below the package, as in `model.attention`
@@ -145,7 +158,7 @@ def imported_modules(
         elif isinstance(n, ast.Import): found |= {a.name[8:] for a in n.names if a.name.startswith('llmbook.')}
     return found
 
-# %% ../nbs/95_gate.ipynb #c032
+# %% ../nbs/95_gate.ipynb #c035
 def check_order(
     chapters:list[Chapter], # All of them
     lib:str|Path='llmbook' # The package's folder
@@ -159,7 +172,7 @@ def check_order(
             if m not in ('', c.module) and number.get(m, 1000) >= c.number: bad.append(f'{c.name} imports {m}, which is not a lower chapter')
     return bad
 
-# %% ../nbs/95_gate.ipynb #c037
+# %% ../nbs/95_gate.ipynb #c040
 def readme_text(
     nb_path:str|Path='nbs/index.ipynb' # The front page
 )->str: # Markdown
@@ -174,7 +187,7 @@ def readme_text(
             if any(texts): parts.append('```text\n' + ''.join(texts).rstrip() + '\n```')
     return '\n\n'.join(parts) + '\n'
 
-# %% ../nbs/95_gate.ipynb #c038
+# %% ../nbs/95_gate.ipynb #c041
 ROOMS = ['Ground', 'Data', 'Tokens', 'Model', 'Training', 'Tuning', 'Judging', 'Shrinking', 'Running', 'The whole']
 
 def sidebar_text(
@@ -187,7 +200,7 @@ def sidebar_text(
         if here: lines += [f'      - section: "{room}"', '        contents:', *(f'          - {c.path.name}' for c in here)]
     return '\n'.join([*lines, '      - log.ipynb']) + '\n'
 
-# %% ../nbs/95_gate.ipynb #c042
+# %% ../nbs/95_gate.ipynb #c045
 class Renderer(BasicMarkdownRenderer):
     "Draw the anchor and the source link; the code itself stands on the page."
     def _repr_markdown_(self):
@@ -195,7 +208,7 @@ class Renderer(BasicMarkdownRenderer):
         link = f'[source]({href}){{.source-link target="_blank"}}\n\n' if href else ''
         return f'{"#"*(self.title_level+1)} {self.nm} {{.api}}\n\n{link}'
 
-# %% ../nbs/95_gate.ipynb #c046
+# %% ../nbs/95_gate.ipynb #c049
 def _snapshot(root:Path)->dict:
     "Bytes of everything that is generated or cleaned."
     files = [*root.glob('llmbook/**/*.py'), *root.glob('tests/*.py'), *root.glob('nbs/**/*.ipynb'), root/'README.md', root/'nbs/sidebar.yml']
@@ -219,7 +232,7 @@ def generate(
     after = _snapshot(root)
     return sorted(f for f in before.keys() | after.keys() if before.get(f) != after.get(f))
 
-# %% ../nbs/95_gate.ipynb #c047
+# %% ../nbs/95_gate.ipynb #c050
 def all_chapters(
     root:str|Path='.' # The repository
 )->list[Chapter]: # By file name; the notebooks of `nbs/tests` last
@@ -227,7 +240,7 @@ def all_chapters(
     paths = sorted(Path(root).glob('nbs/*.ipynb')) + sorted(Path(root).glob('nbs/tests/*.ipynb'))
     return [Chapter(p) for p in paths if not p.name.startswith(('_', '.'))]
 
-# %% ../nbs/95_gate.ipynb #c048
+# %% ../nbs/95_gate.ipynb #c051
 def check_imports(
     modules:list[str] # Dotted names below the package
 )->list[str]: # Complaints
@@ -238,24 +251,22 @@ def check_imports(
         if p.returncode or p.stderr: bad.append(f'importing llmbook.{m} alone: {(p.stderr.strip() or "failed").splitlines()[-1]}')
     return bad
 
-# %% ../nbs/95_gate.ipynb #c049
+# %% ../nbs/95_gate.ipynb #c052
 def run_ruff(
     root:str|Path='.' # The repository
 )->list[str]: # Complaints
     "Undefined names, unused names and star imports, in notebooks and package."
-    base = [sys.executable, '-m', 'ruff', 'check', '--no-cache', '--output-format', 'concise', '--select', 'F,E9']
-    bad = []
-    for extra,paths in ((['--ignore', 'F401,F811'], ['nbs', 'tests']), (['--ignore', 'F401'], ['llmbook'])):
-        p = subprocess.run([*base, *extra, *(str(Path(root)/x) for x in paths)], capture_output=True, text=True)
-        if p.returncode: bad += [l for l in (p.stdout+p.stderr).splitlines() if re.search(r':\d+:\d+:|error', l)] or ['ruff failed']
-    return bad
+    paths = [str(Path(root)/x) for x in ('nbs', 'tests', 'llmbook')]
+    p = subprocess.run([sys.executable, '-m', 'ruff', 'check', '--no-cache', '--output-format', 'concise', '--select', 'F,E9',
+                        '--ignore', 'F401,F811', *paths], capture_output=True, text=True)
+    return ([l for l in (p.stdout+p.stderr).splitlines() if re.search(r':\d+:\d+:|error', l)] or ['ruff failed']) if p.returncode else []
 
-# %% ../nbs/95_gate.ipynb #c050
+# %% ../nbs/95_gate.ipynb #c053
 def main()->int: # 0 when nothing was found
     "Run the gate on the repository in the current folder."
     bad = [f'{f} was not up to date with the notebooks; it is now, so look at it and commit it' for f in generate()]
     books = all_chapters()
-    bad += [f'{c.path}: {x}' for c in books for x in check_shape(c) + check_flags(c)]
+    bad += [f'{c.path}: {x}' for c in books for x in check_shape(c) + check_flags(c) + check_site(c)]
     bad += check_order(books) + check_imports([c.module for c in books if c.module]) + run_ruff()
     for b in bad: print('check:', b)
     print(f'check: {len(books)} notebooks, {len(bad)} complaints')

@@ -16,7 +16,6 @@ from llmbook.book import (
     Run,
     config_from_plain,
     run_stages,
-    corpus_print,
     best_file,
     ask,
     summarise,
@@ -30,6 +29,8 @@ import contextlib, dataclasses, io, json, tempfile
 from pathlib import Path
 from fastcore.test import test_eq, test_ne, expect_fail
 from llmbook.core import LlmbookError, read_json, to_plain
+from IPython.display import HTML
+import html
 
 # %% ../nbs/90_book.ipynb #c016
 def test_settings_by_name():

@@ -20,7 +20,9 @@ import contextlib, io, json, os, subprocess, sys, tempfile
 from pathlib import Path
 from fastcore.test import test_eq, expect_fail
 import llmbook.cli
+from llmbook.tokens.vocab import Tokenizer
 from llmbook.core import LlmbookError
+import time
 
 # %% ../nbs/91_cli.ipynb #c006
 def test_import_touches_nothing():
@@ -43,7 +45,16 @@ def test_arguments_come_from_the_signature():
     with expect_fail(LlmbookError, 'Unrecognized arguments: --depth'): p.parse_args(['--depth', '1'])
     with expect_fail(LlmbookError, 'invalid float value'): p.parse_args(['--width', 'wide'])
 
-# %% ../nbs/91_cli.ipynb #c025
+# %% ../nbs/91_cli.ipynb #c016
+def test_own_tokenizer_and_own_pipeline():
+    with tempfile.TemporaryDirectory() as d:
+        Tokenizer.train(['to be or not to be, that is the question '*20], 270).save(d)
+        Path(d, 'data.json').write_text('{"corpus": "notes", "near": 0.8}')
+        c = llmbook.cli._settings(f'{d}/run', preset='smoke', data=f'{d}/data.json', tokenizer=d, set=['pretrain.tokens=99'])
+    test_eq((c.data.corpus, c.data.near, c.vocab_size, c.model.vocab_size, c.pretrain.tokens), ('notes', .8, 270, 270, 99))
+    c.tokenizer == d
+
+# %% ../nbs/91_cli.ipynb #c027
 def test_bad_input_is_one_sentence_and_two():
     def answer(*argv):
         out,err = io.StringIO(),io.StringIO()
@@ -60,7 +71,7 @@ def test_bad_input_is_one_sentence_and_two():
             test_eq((code, err.count('\n'), words in err), (2, 1, True))
     err.replace(d, 'runs')
 
-# %% ../nbs/91_cli.ipynb #c027
+# %% ../nbs/91_cli.ipynb #c029
 def test_full_disk_is_one_sentence():
     def full(**kw): raise OSError(errno_full, 'No space left on device')
     errno_full,kept = 28,llmbook.cli.COMMANDS['info']

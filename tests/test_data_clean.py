@@ -3,23 +3,39 @@
 # %% ../nbs/11_data.clean.ipynb #c000
 import pytest
 from llmbook.data.clean import (
+    MAX_PAGE,
+    MAX_TAGS,
+    MAX_ATTRIBUTES,
     STEPS,
+    CLASSIC,
     fix_lines,
     fix_unicode,
     normalise,
     HTMLBlocks,
     html_to_text,
+    main_text,
     strip_frame,
     Step,
-    clean_document)
+    clean_document,
+    classic_clean,
+    edit_marks,
+    undo_edits,
+    adaptive_bits,
+    mark_contexts,
+    restoration_bits)
 
 # %% ../nbs/11_data.clean.ipynb #c003
-import ast, ftfy, html, itertools, random, unicodedata, warnings
+import ast, ftfy, html, itertools, math, random, re, sys, time, unicodedata, warnings
 from collections import Counter
-from fastcore.test import test_eq
+from unittest.mock import patch
+import matplotlib.pyplot as plt
+from IPython.display import Markdown
+from fastcore.test import test_eq, test_close, expect_fail
+from llmbook.core import LlmbookError
+from llmbook.bits import NgramModel
 from llmbook.data.corpus import Document, Reject, read_corpus
 
-# %% ../nbs/11_data.clean.ipynb #c028
+# %% ../nbs/11_data.clean.ipynb #c026
 page = '''<!DOCTYPE html><html><head><title>Owls - Birds.example</title><style>p {color: red}</style></head>
 <body><nav><ul><li><a href="/">Home</a><li><a href="/birds">Birds</a></ul></nav>
 <article><h1>Owls &amp; their ears</h1>
@@ -32,15 +48,61 @@ page = '''<!DOCTYPE html><html><head><title>Owls - Birds.example</title><style>p
 <p><a href="/a">More owls</a> <a href="/b">More ears</a></p></article>
 <aside>Subscribe!</aside><footer>&copy; Birds.example</footer></body></html>'''
 
-# %% ../nbs/11_data.clean.ipynb #c047
-def clean(text, kind, **meta): return clean_document(Document('id', text, 'source', kind, 'MIT', meta))
+# %% ../nbs/11_data.clean.ipynb #c035
+prose = ['Owls hunt by ear. The opening of the left ear lies higher than that of the right, so a sound from below reaches one '
+         'of them a little earlier and a little louder, and the bird turns its head until both agree.',
+         'A barn owl strikes a mouse in complete darkness, under leaves or under snow, and misses it by less than two inches.',
+         'The feathers around the face form a dish that gathers sound. Without them the owl still hears, but it no longer '
+         'knows whether the mouse is above it or below.']
+table = [['Owl', 'Wingspan (cm)', 'Prey a night'], ['Barn owl', '85', 'four voles'], ['Eagle owl', '168', 'one hare']]
+program = 'def turn(left, right):\n    gap = left - right\n    if abs(gap) < 0.01: return "ahead"\n\n    return "up" if gap > 0 else "down"'
+items = ['One nest box of rough planks, 25 by 25 by 45 cm', 'Hole 15 cm wide, high up on the long side', 'No perch: martens use it']
+posts = [('vole42', 'Does anyone know why they bob their heads?'), ('strix', 'Parallax. Their eyes cannot move.'),
+         ('barn_door', 'Mine does it at the television too, so I doubt that it is hungry.')]
+inn = 'We cook what the valley grows, from noon until the last guest goes home, and on Monday we mend the roof.'
+dishes = ['Barley soup with leeks and cream', 'Trout from the mill pond', 'Plum cake, still warm']
+track = '<script>window.layer = []; if (1<2) document.write("<p>ad</p>")</script>'
+links = lambda names: '<ul>' + ''.join(f'<li><a href="/{i}">{x}</a></li>' for i,x in enumerate(names)) + '</ul>'
 
-# %% ../nbs/11_data.clean.ipynb #c007
+def site(title, main, wrap='div class="content"'):
+    return f"""<!DOCTYPE html><html lang="en"><head><title>{title} - Birds.example</title><style>p {{margin: 0}}</style>{track}</head>
+<body><header><a href="/">Birds.example</a></header><nav class="menu">{links(['Home', 'Birds', 'Shop', 'Log in'])}</nav>
+<div id="cookie-banner"><p>We use cookies to give you the best experience. By clicking Accept you agree to the storing of cookies
+on your device.</p><button>Accept</button></div><{wrap}><h1>{title}</h1>{main}</{wrap.split()[0]}>
+<div class="related"><h3>You may also like</h3>{links(['Ten birds that sing at night', 'Why bats are not blind'])}</div>
+{track}<footer><p>© Birds.example. All rights reserved. <a href="/terms">Terms</a></p></footer></body></html>"""
+
+# %% ../nbs/11_data.clean.ipynb #c036
+def words(text): return Counter(re.findall(r'\w+', text.lower()))
+def precision_recall(found, wanted):
+    found,wanted = words(found),words(wanted)
+    both = (found & wanted).total()
+    return both/max(1, found.total()), both/wanted.total()
+extractors = {'tags deleted': lambda page: html.unescape(re.sub(r'<[^>]+>', ' ', page)), 'stripper': html_to_text,
+              'trafilatura': lambda page: main_text(page) or ''}
+
+def clean(text, kind, **meta): return clean_document(Document('id', text, 'source', kind, 'MIT', meta))
+topics = next(x.text for x in read_corpus('python') if getattr(x, 'id', '') == 'pydoc_data/topics.py')
+topics = list(ast.literal_eval(topics[topics.index('{'):]).values())
+def tagged(tag, texts): return ''.join(f'<{tag}>{html.escape(t, quote=False)}</{tag}>' for t in texts)
+post = '<div class="post"><div class="user"><a href="#">{}</a> Member</div><div class="body">{}</div><a href="#">Reply</a></div>'
+pages = {
+    'article': (site('How owls hear', tagged('p', prose)), ['How owls hear', *prose]),
+    'table': (site('Owls in numbers', tagged('p', prose[:1]) + '<table>' + ''.join(f'<tr>{tagged("td", r)}</tr>' for r in table) + '</table>'),
+              ['Owls in numbers', prose[0], *map(' '.join, table)]),
+    'code': (site('An owl in Python', tagged('p', prose[:1]) + tagged('pre', [program]), 'article'), ['An owl in Python', prose[0], program]),
+    'list': (site('A nest box', tagged('p', prose[2:]) + '<ul>' + tagged('li', items) + '</ul>'), ['A nest box', prose[2], *items]),
+    'forum': (site('Head bobbing', ''.join(post.format(*p) for p in posts), 'div class="thread"'), ['Head bobbing', *(t for _,t in posts)]),
+    'short': (site('Closed', '<p>The bird house is closed on Monday.</p>'), ['Closed', 'The bird house is closed on Monday.']),
+    'inn': (site('The Owl Inn', tagged('p', [inn]) + f'<ul class="menu">{tagged("li", dishes)}</ul>'), ['The Owl Inn', inn, *dishes])}
+
+# %% ../nbs/11_data.clean.ipynb #c006
 def test_fix_lines():
     test_eq(fix_lines('\ufeffone\r\ntwo\rthree\n\nfour\0'), 'one\ntwo\nthree\n\nfour')
     test_eq(fix_lines('a \t\n\ufb01\u00a0e\u0301\f\n'), 'a \t\n\ufb01\u00a0e\u0301\f\n')
+    test_eq(fix_lines('half \ud83d, whole \U0001f989'), 'half \ufffd, whole \U0001f989')
 
-# %% ../nbs/11_data.clean.ipynb #c009
+# %% ../nbs/11_data.clean.ipynb #c008
 def test_code_keeps_its_meaning():
     def tree(source):
         with warnings.catch_warnings():
@@ -53,7 +115,7 @@ def test_code_keeps_its_meaning():
     assert tree(poem.replace(' \n', '\n')) != tree(poem)
     len(modules)
 
-# %% ../nbs/11_data.clean.ipynb #c015
+# %% ../nbs/11_data.clean.ipynb #c013
 def test_fix_unicode():
     said = '“Voilà,” she said — it’s a naïve café.'
     for encoding in ('sloppy-windows-1252', 'latin-1'):
@@ -63,7 +125,7 @@ def test_fix_unicode():
     test_eq(fix_unicode(f'{twice}, café'), 'café, café')
     test_eq(fix_unicode('“ﬁne”, «été», Ünïcödé, 你好，世界。 ÃO, ¿qué? &amp;'), '“fine”, «été», Ünïcödé, 你好，世界。 ÃO, ¿qué? &amp;')
 
-# %% ../nbs/11_data.clean.ipynb #c017
+# %% ../nbs/11_data.clean.ipynb #c015
 def test_shortcut_is_safe():
     config = ftfy.TextFixerConfig(unescape_html=False, uncurl_quotes=False, fix_character_width=False, normalization=None, explain=False)
     alphabet = '‘’“”–—…aZ5 .,!$-"\'(&<'
@@ -77,21 +139,22 @@ def test_shortcut_is_safe():
     for line in words + lines: test_eq(fix_unicode(line), ftfy.fix_text_segment(line, config))
     print(f'{len(alphabet)**3:,} strings and {len(lines):,} lines agree')
 
-# %% ../nbs/11_data.clean.ipynb #c021
+# %% ../nbs/11_data.clean.ipynb #c019
 def test_nfkc_is_lossy():
     pairs = {c: unicodedata.normalize('NFKC', c) for c in ['x²', '½', '™', '①', 'ℌ', '你好，']}
     test_eq(pairs['x²'], 'x2')
     test_eq([unicodedata.normalize('NFC', c) for c in pairs], list(pairs))
     pairs
 
-# %% ../nbs/11_data.clean.ipynb #c024
+# %% ../nbs/11_data.clean.ipynb #c022
 def test_normalise():
     test_eq(normalise('\ufeffcafe\u0301\u00a0!  \r\n\r\n\r\n\r\n   so\u00adft\u200b \t\x0c'), 'café !\n\n   soft')
     test_eq(normalise('می\u200cخواهم 👩\u200d👧'), 'می\u200cخواهم 👩\u200d👧')
     test_eq(normalise('x² ½ ﬁ　你好，'), 'x² ½ ﬁ　你好，')
     test_eq(normalise('a \n\n\n\nb\u00a0\r\n', 'code'), 'a \n\n\n\nb\u00a0\n')
+    test_eq(len(normalise('o' + '\u0316\u0332'*100_000)), 31)
 
-# %% ../nbs/11_data.clean.ipynb #c026
+# %% ../nbs/11_data.clean.ipynb #c024
 def test_idempotent():
     rng = random.Random(0)
     awkward = 'aeA \t\n\r\x0b\x0c\x85\0\x1b\u0301\u0308\u00a0\u00ad\u200b\u200d\u2028\u2029\u2003\ufeffé—’가\u1100\u1161'
@@ -101,14 +164,14 @@ def test_idempotent():
         test_eq(normalise(once), once)
         test_eq(fix_lines(fix_lines(text)), fix_lines(text))
 
-# %% ../nbs/11_data.clean.ipynb #c033
+# %% ../nbs/11_data.clean.ipynb #c031
 def test_html_to_text():
     text = html_to_text(page)
     test_eq(text.split('\n\n'), ['Owls & their ears', 'An owl hears in three dimensions:\nits ears sit at different heights.',
         '- the left one lower\n- the right one higher', 'Owl | Hz', 'Barn | 12\xa0000', '  (o,o)\n  {"  "}'])
     print(text)
 
-# %% ../nbs/11_data.clean.ipynb #c035
+# %% ../nbs/11_data.clean.ipynb #c033
 def test_broken_html():
     for html_, text in {'<p>one<p>two': 'one\n\ntwo', '</div></b>one': 'one', '<div><b>bold</div>after': 'bold\n\nafter',
         'a < b and b > c': 'a < b and b > c', 'cut <a hre': 'cut <a hre', 'x<!-- never closed <p>y': 'x', 'x<!-- a -->y': 'xy',
@@ -116,17 +179,50 @@ def test_broken_html():
         '<p>text <span hidden>no</span><div style="display: none">no</div>': 'text', '': '', 'plain': 'plain',
         '<article>tease</article>' + '<p>The body of the page.</p>'*3: '\n\n'.join(['tease'] + ['The body of the page.']*3),
         '<div>Sale!</div><article><p>The body of the page.</article>': 'The body of the page.',
-        '<script>if (a<b) "</p>"</script>x': 'x', '<a name=top>Not a link</a>': 'Not a link', '<p/>a<br/>b': 'a\nb'}.items():
+        '<script>if (a<b) "</p>"</script>x': 'x', '<a name=top>Not a link</a>': 'Not a link', '<p/>a<br/>b': 'a\nb', 'x<![[{ z>y': 'xy'}.items():
         test_eq(html_to_text(html_), text)
-
-# %% ../nbs/11_data.clean.ipynb #c037
-def test_hostile_html():
     for bad in ('<a ', '<![CDATA[', '<', '</a ', '<a b="'):
         assert html_to_text('<p>seen</p>' + bad*100_000).startswith('seen')
     test_eq(html_to_text('seen' + '<!--'*100_000), 'seen')
     test_eq(html_to_text('<div>'*20_000 + 'deep' + '</div>'*20_000), 'deep')
 
+# %% ../nbs/11_data.clean.ipynb #c040
+def test_main_text():
+    scores = {kind: {name: precision_recall(f(page), '\n'.join(main)) for name,f in extractors.items()} for kind,(page,main) in pages.items()}
+    for kind in ('article', 'table', 'code', 'list', 'short'): test_eq(scores[kind]['trafilatura'], (1, 1))
+    mean = {name: sum(s[name][0] for s in scores.values())/len(scores) for name in extractors}
+    assert mean['tags deleted'] < .5 < mean['stripper'] < mean['trafilatura']
+    assert scores['forum']['trafilatura'][0] < scores['forum']['stripper'][0]
+    assert scores['inn']['trafilatura'][1] < .8 and scores['inn']['stripper'][1] == 1
+    fig,ax = plt.subplots(figsize=(6, 2.3))
+    for i,name in enumerate(extractors): ax.bar([k + .27*(i-1) for k in range(len(pages))], [s[name][0] for s in scores.values()], .25, label=name)
+    ax.set_xticks(range(len(pages)), list(pages))
+    ax.set(ylabel='precision', ylim=(0, 1.05))
+    ax.legend(fontsize=7, loc='lower left', framealpha=.9)
+    Markdown('| page | ' + ' | '.join(extractors) + ' |\n|---|' + '---|'*len(extractors) + '\n' + '\n'.join(
+        f'| {kind} | ' + ' | '.join(f'{p:.2f} / {r:.2f}' for p,r in s.values()) + ' |' for kind,s in scores.items())
+        + '\n| **mean precision** | ' + ' | '.join(f'{m:.2f}' for m in mean.values()) + ' |\n\n: Precision / recall of words')
+
 # %% ../nbs/11_data.clean.ipynb #c042
+def test_extractors_differ():
+    page_of = {kind: page for kind,(page,_) in pages.items()}
+    assert program in html_to_text(page_of['code']) and program not in main_text(page_of['code'])
+    assert program.replace('\n\n', '\n') in main_text(page_of['code'])
+    assert 'cookies' in html_to_text(page_of['article']) and 'cookies' not in main_text(page_of['article'])
+    assert 'Log in' in main_text(page_of['forum']) and 'Log in' not in html_to_text(page_of['forum'])
+    print(main_text(page_of['table']))
+
+# %% ../nbs/11_data.clean.ipynb #c044
+def test_hostile_main_text():
+    seen = '<p>A sentence that is seen by everyone.</p>'
+    hostile = {'too long': seen*25_000, 'list items': '<li>a'*200_000, 'attributes': '<p ' + 'a="b>" '*2_000 + '>' + seen, 'quotes': "<p a='>"*20_000 + seen,
+               'deep': '<div>'*5_000 + seen, 'open tags': seen + '<a '*50_000, 'no page': 'a < b', 'nothing': ''}
+    for name,text in hostile.items(): test_eq((name, main_text(text)), (name, None))
+    for name in ('too long', 'attributes', 'deep', 'open tags'): assert 'seen by everyone' in html_to_text(hostile[name]), name
+    assert main_text('<html><body><p>' + 'An owl is heard. '*3_000 + '</p></body></html>').count('owl') == 3_000
+    with patch.dict(sys.modules, trafilatura=None), expect_fail(LlmbookError, 'pip install'): main_text(seen)
+
+# %% ../nbs/11_data.clean.ipynb #c048
 def test_strip_frame():
     book = 'The Project Gutenberg EBook of X\n\n*** START OF THIS PROJECT GUTENBERG EBOOK X ***\n\nCall me X.\n\n  End.\n\n'
     end = '*** END OF THIS PROJECT GUTENBERG EBOOK X ***\n\nThe licence.'
@@ -137,13 +233,14 @@ def test_strip_frame():
     essay = 'Project Gutenberg began in 1971. ' + 'It typed in one text after another. '*20
     test_eq(strip_frame(essay), essay)
 
-# %% ../nbs/11_data.clean.ipynb #c048
+# %% ../nbs/11_data.clean.ipynb #c053
 def test_clean_document():
     messy = 'cafÃ© \r\n'
     test_eq(clean(messy, 'prose', title='T'), Document('id', 'café', 'source', 'prose', 'MIT', {'title': 'T', 'cleaned': 'lines unicode normal'}))
     test_eq((clean(messy, 'code').text, clean(messy, 'code').meta), ('cafÃ© \n', {'cleaned': 'lines'}))
     owls = clean(page, 'html')
-    test_eq((owls.kind, owls.meta, 'Barn | 12 000' in owls.text), ('prose', {'cleaned': 'html normal'}, True))
+    test_eq((owls.kind, owls.meta, 'Barn | 12 000' in owls.text), ('prose', {'cleaned': 'main normal'}, True))
+    test_eq(clean('<div>'*300 + 'deep', 'html').meta, {'cleaned': 'html'})
     doc = Document('id', 'clean', 'source', 'prose')
     test_eq(clean_document(doc), doc)
     assert clean_document(doc).meta is not doc.meta
@@ -151,7 +248,7 @@ def test_clean_document():
     test_eq(clean('lost \ufffd\ufffd', 'prose').reason, 'garbled')
     test_eq(clean('lost \ufffd ' + 'x'*200, 'prose').kind, 'prose')
 
-# %% ../nbs/11_data.clean.ipynb #c050
+# %% ../nbs/11_data.clean.ipynb #c055
 def test_clean_twice():
     rng = random.Random(1)
     parts = ['<p>', '</p>', 'cafÃ©', '\r\n', ' \n', '\u00a0', '&amp;', 'word ', 'e\u0301', '“it’s” ', '\n\n\n', '- ', '\ufeff', 'ﬁ']
@@ -159,13 +256,56 @@ def test_clean_twice():
         doc = clean(''.join(rng.choices(parts, k=8)), 'prose' if n % 2 else 'code')
         if isinstance(doc, Document): test_eq(clean_document(doc).text, doc.text)
 
-# %% ../nbs/11_data.clean.ipynb #c053
+# %% ../nbs/11_data.clean.ipynb #c058
 def test_repairs_accidents():
-    topics = next(x.text for x in read_corpus('python') if getattr(x, 'id', '') == 'pydoc_data/topics.py')
-    plain = [normalise(p) for p in ast.literal_eval(topics[topics.index('{'):])['strings'].split('\n\n') if len(p) > 200]
-    prose = [p.replace('"', '“') + ' — naïve café' for p in plain]
+    paragraphs = [normalise(p).strip() for t in topics for p in t.split('\n\n') if 200 < len(p) < 400][:60]
+    texts = [p.replace('"', '“') + ' — naïve café' for p in paragraphs]
     accidents = {'windows': lambda s: '\ufeff' + s.replace('\n', '\r\n'), 'mac': lambda s: unicodedata.normalize('NFD', s),
                  'mojibake': lambda s: s.encode().decode('sloppy-windows-1252'), 'page': lambda s: f'<nav>Home</nav><pre>{html.escape(s)}</pre>'}
-    repaired = {name: sum(clean(f(p), 'html' if name == 'page' else 'prose').text == p for p in prose) for name,f in accidents.items()}
-    test_eq(repaired, dict.fromkeys(accidents, len(prose)))
+    repaired = {name: sum(clean(f(p), 'html' if name == 'page' else 'prose').text == p for p in texts) for name,f in accidents.items()}
+    test_eq(repaired, dict.fromkeys(accidents, len(texts)))
     repaired
+
+# %% ../nbs/11_data.clean.ipynb #c062
+def test_classic_clean():
+    for one,other in {'It is not good.': 'Is it good?', 'US exports to China': 'us, export China', 'The Who': 'who?',
+                      'In 1958 he was one.': 'In 2024 I was one.', 'The policing': 'Policies', 'to be or not to be': ''}.items():
+        test_eq(classic_clean(one).strip(), classic_clean(other).strip())
+    test_eq([f('The Owls were hunting 2 voles,\n  quietly.') for f in CLASSIC.values()], [
+        'the owls were hunting 2 voles,\n  quietly.', 'The Owls were hunting 2 voles\n  quietly', ' Owls  hunting 2 voles,\n  quietly.',
+        'The Owls wer hunt 2 vol,\n  quiet.', 'The Owls were hunting  voles,\n  quietly.', 'The Owls were hunting 2 voles, quietly.'])
+    classic_clean(prose[0])
+
+# %% ../nbs/11_data.clean.ipynb #c065
+def test_edit_marks():
+    texts = prose + [program, 'İstanbul ΌΣΟΣ, ﬁn ẞ\0 (↑-)', '', '...', 'the the  The\tTHE', *topics[:5]]
+    for text in texts:
+        for step,f in CLASSIC.items():
+            cleaned,marks = edit_marks(text, step)
+            test_eq((cleaned, len(marks)), (f(text), len(cleaned)+1))
+            test_eq(undo_edits(cleaned, marks), text)
+    edit_marks('An owl.\n  The end.', 'drop_stop_words')
+
+# %% ../nbs/11_data.clean.ipynb #c069
+def test_adaptive_bits():
+    def past(xs): return [(xs[i-1:i], xs[max(0, i-2):i-1]) for i in range(len(xs))]
+    every = [adaptive_bits(xs, past(xs), 2) for xs in itertools.product((0, 1), repeat=10)]
+    test_close(sum(2**-b for b in every), 1)
+    test_close(adaptive_bits('aab', [()]*3, 2), -math.log2(1/2 * 3/4 * 1/6))
+    coin = random.Random(0).choices('ht', k=2000)
+    test_close(adaptive_bits(coin, [()]*2000, 2)/2000, 1, eps=.01)
+    test_close(adaptive_bits('aab', [()]*3, 2, 1), -math.log2(3/4 * 1/6))
+    adaptive_bits('ab'*1000, [(c,) for c in ('b' + 'ab'*1000)[:2000]], 2)
+
+# %% ../nbs/11_data.clean.ipynb #c074
+def test_restoration_bits():
+    none = restoration_bits(['owl '*500], ['lower_case'])['lower_case']
+    often = restoration_bits(['An owl. A mouse. '*100], ['lower_case'])['lower_case']
+    chance = restoration_bits([''.join(random.Random(1).choices('oO', k=2000))], ['lower_case'])['lower_case']
+    assert 0 <= none < often < 200 and 2000 < chance < 2200
+    first = restoration_bits(topics[1:2], ['drop_stop_words'])
+    again = restoration_bits(topics[1:2], ['drop_stop_words'], topics[1:2])
+    assert again['drop_stop_words'] < .6*first['drop_stop_words']
+    both = restoration_bits(topics[1:2], ['lower_case', 'drop_numbers'])
+    test_eq(both['lower_case'], restoration_bits(topics[1:2], ['lower_case'])['lower_case'])
+    round(none), round(often), round(chance)

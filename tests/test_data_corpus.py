@@ -6,6 +6,7 @@ from llmbook.data.corpus import (
     REPAIRED,
     KINDS,
     ROWS,
+    ARCHIVES,
     TEXT_COLUMNS,
     NOT_LIBRARY,
     Document,
@@ -18,7 +19,9 @@ from llmbook.data.corpus import (
     suffix,
     open_bytes,
     ReadError,
+    html_tags,
     find_rights,
+    read_text,
     read_plain,
     text_column,
     jsonl_rows,
@@ -33,7 +36,12 @@ from llmbook.data.corpus import (
     find_files,
     Spec,
     parse_spec,
-    read_corpus)
+    read_corpus,
+    mix,
+    SourceCounts,
+    corpus_size,
+    corpus_print,
+    local_spec)
 
 # %% ../nbs/10_data.corpus.ipynb #c003
 import codecs, datasets, gzip, io, json, os, tracemalloc
@@ -49,7 +57,7 @@ from unittest.mock import patch
 from fastcore.test import test_eq, expect_fail
 from llmbook.core import LlmbookError
 
-# %% ../nbs/10_data.corpus.ipynb #c008
+# %% ../nbs/10_data.corpus.ipynb #c007
 @contextmanager
 def folder_of(**files):
     "A temporary folder; `a__txt=b'…'` is the file `a.txt`, and `x____y__md` is `x/y.md`."
@@ -65,17 +73,18 @@ faulty = dict(a__txt='Grüß Gott'.encode(), b__txt='Grüß Gott'.encode('cp1252
     g__txt__gz=gzip.compress(b'cut '*999)[:-5], h__parquet=b'PAR1 and nothing', i__md=b'', j__png=b'\x89PNG',
     k__py=b'print("k")', l__jsonl=b'{"q": "?", "a": "!"}', m__html=b'<p>Hi', __hidden____n__txt=b'not seen')
 
-# %% ../nbs/10_data.corpus.ipynb #c011
+# %% ../nbs/10_data.corpus.ipynb #c010
 def test_declared_encoding():
     test_eq(declared_encoding('\ufeffA'.encode('utf-8')), 'utf-8-sig')
     test_eq(declared_encoding('A'.encode('utf-32')), 'utf-32')
     test_eq(declared_encoding(b'#!/bin/python\n# -*- coding: koi8-r -*-', 'code'), 'koi8-r')
     test_eq(declared_encoding(b'<html><meta charset=Shift_JIS>', 'html'), 'shift_jis')
     test_eq(declared_encoding(b'# coding: no-such-thing', 'code'), '')
-    test_eq(declared_encoding(b'# coding: rot13', 'code'), '')
+    for no_text in (b'rot13', b'punycode'): test_eq(declared_encoding(b'# coding: ' + no_text, 'code'), '')
+    test_eq(declared_encoding(b'<meta charset="utf-16">', 'html'), 'utf-8')
     test_eq(declared_encoding(b'# coding: koi8-r', 'prose'), '')
 
-# %% ../nbs/10_data.corpus.ipynb #c015
+# %% ../nbs/10_data.corpus.ipynb #c013
 def test_text_blocks():
     text = 'Grüße, 你好, naïve 🎉\r\n' * 3
     for encoding in ('utf-8', 'utf-16', REPAIRED):
@@ -90,7 +99,7 @@ def test_text_blocks():
     with expect_fail(UnicodeDecodeError): mixed.decode()
     print(''.join(text_blocks(io.BytesIO(mixed), REPAIRED)))
 
-# %% ../nbs/10_data.corpus.ipynb #c020
+# %% ../nbs/10_data.corpus.ipynb #c017
 def test_find_encoding():
     def found(text, encoding, kind='prose'): return find_encoding(io.BytesIO(text.encode(encoding)), kind)
     test_eq(found('Всё хорошо', 'utf-8'), 'utf-8')
@@ -100,6 +109,9 @@ def test_find_encoding():
     test_eq(found('# coding: koi8-r\nx = "Всё хорошо"', 'utf-8', 'code'), 'utf-8')
     test_eq(found('La clé est ici', 'cp1252'), REPAIRED)
     test_eq(found('plain', 'utf-16-le'), '')
+    def sent(text, encoding, charset): return find_encoding(io.BytesIO(text.encode(encoding)), 'html', charset)
+    test_eq(sent('<meta charset=koi8-r>Всё', 'cp1251', 'Windows-1251'), 'windows-1251')
+    test_eq((sent('Всё', 'utf-8', 'koi8-r'), sent('Всё', 'utf-16-le', 'utf-16le'), sent('a', 'ascii', 'x-none')), ('utf-8', 'utf-16le', 'utf-8'))
     def sane(text, encoding): return is_western(io.BytesIO(text.encode(encoding)))
     assert sane('Où est passée la clé ? « Ici », répondit-il — « n’est-ce pas ? »', 'cp1252')
     assert sane('Það er ekki allt gull sem glóir, sagði hún við bróður sinn.', 'cp1252')
@@ -109,7 +121,7 @@ def test_find_encoding():
     assert not sane('Na północ od wsi płynęła rzeka, którą znał każdy.', 'iso-8859-2')
     assert not is_western(io.BytesIO(bytes(range(256))))
 
-# %% ../nbs/10_data.corpus.ipynb #c024
+# %% ../nbs/10_data.corpus.ipynb #c020
 def test_split_text():
     text = ''.join('word '*(n % 13) + 'end.' + '\n'*(n % 4) for n in range(300)) + 'x'*700 + '今日は。'*60
     pieces = list(split_text([text], 200))
@@ -122,7 +134,7 @@ def test_split_text():
     test_eq(pieces[0], 'All:\nSpeak, speak.\n\nFirst Citizen:\n')
     pieces
 
-# %% ../nbs/10_data.corpus.ipynb #c031
+# %% ../nbs/10_data.corpus.ipynb #c026
 def test_find_rights():
     test_eq(find_rights('# SPDX-License-Identifier: Apache-2.0 OR MIT\nimport os', 'code'), ('Apache-2.0 OR MIT', ''))
     cc = 'https://creativecommons.org/licenses/by/4.0/'
@@ -130,8 +142,10 @@ def test_find_rights():
     test_eq(find_rights('<meta content="index, noai" name=robots>', 'html'), ('', 'robots: noai'))
     test_eq(find_rights("<meta name='tdm-reservation' content='1'>", 'html'), ('', 'tdm-reservation: 1'))
     test_eq(find_rights('<meta name="robots" content="noindex">', 'html'), ('', ''))
+    test_eq(list(html_tags('<abbr><A HREF=a?b&amp;c title="x">', 'a', 'b')), [('a', {'href': 'a?b&c', 'title': 'x'})])
+    for nasty in ('<a ', '<a x', '<a ' + 'x'*3990, "<a b='"): test_eq(find_rights(nasty*(2_000_000//len(nasty)), 'html'), ('', ''))
 
-# %% ../nbs/10_data.corpus.ipynb #c034
+# %% ../nbs/10_data.corpus.ipynb #c029
 def test_read_plain():
     with folder_of(long__txt__gz=gzip.compress(b'One line.\n\n'*100), big__py=b'x=1\n'*100, none__md=b' \n',
                    zero__py=b'', page__html=b'<meta name=robots content=noai>Hi') as d:
@@ -144,7 +158,7 @@ def test_read_plain():
             reject, = read_plain(d/name, name, 's')
             test_eq((reject.id, reject.stage, reject.reason, reject.text), (name, 'read', reason, ''))
 
-# %% ../nbs/10_data.corpus.ipynb #c041
+# %% ../nbs/10_data.corpus.ipynb #c036
 def test_rows():
     rows = [{'text': 'eins ü', 'n': 1}, {'text': 'zwei', 'n': 2}, {'text': 'x'*50, 'n': 3}]
     lines = '\n'.join(map(json.dumps, rows)).encode()
@@ -158,7 +172,7 @@ def test_rows():
     test_eq((western, type(russian)), ({'text': 'La clé', 'encoding': REPAIRED}, ValueError))
     with expect_fail(ValueError, 'breaks off'): list(json_rows(io.BytesIO(b'[{"text": "a"}, {"te')))
 
-# %% ../nbs/10_data.corpus.ipynb #c044
+# %% ../nbs/10_data.corpus.ipynb #c037
 def test_parquet():
     rows = [{'text': f'row {n}', 'n': n} for n in range(600)]
     with TemporaryDirectory() as d:
@@ -170,7 +184,7 @@ def test_parquet():
         test_eq(list(parquet_rows(zipped)), rows)
         with expect_fail(ReadError, 'cut.parquet is not a whole'): list(parquet_rows(cut))
 
-# %% ../nbs/10_data.corpus.ipynb #c047
+# %% ../nbs/10_data.corpus.ipynb #c040
 def test_read_rows():
     test_eq(text_column(['url', 'content']), 'content')
     test_eq(text_column(['content', 'text']), 'text')
@@ -187,7 +201,7 @@ def test_read_rows():
     test_eq([d.id for d in read_rows([{'text': 'a\n\nb'*9}], 'f', 's', max_chars=30)], ['f#0#0000', 'f#0#0001'])
     with expect_fail(LlmbookError, 'its columns are: q, a'): list(read_rows([{'q': '1', 'a': '2'}], 'f.jsonl', 's'))
 
-# %% ../nbs/10_data.corpus.ipynb #c050
+# %% ../nbs/10_data.corpus.ipynb #c043
 def test_broken_gzip():
     rows = b''.join(b'{"text": "row %d"}\n' % n for n in range(5000))
     with folder_of(a__txt__gz=gzip.compress(b'Some text. '*9000)[:-9], b__jsonl__gz=gzip.compress(rows)[:-9], c__txt__gz=b'no gzip') as d:
@@ -197,13 +211,7 @@ def test_broken_gzip():
         test_eq(next(docs).text, 'row 0')
         with expect_fail(ReadError, 'b.jsonl.gz is broken'): list(docs)
 
-# %% ../nbs/10_data.corpus.ipynb #c054
-def test_library_without_its_tests():
-    ids = [name for name,_ in find_python()]
-    assert 'json/decoder.py' in ids and 'os.py' in ids
-    test_eq([i for i in ids if {'test', 'tests', 'site-packages'} & set(i.split('/')[:-1])], [])
-
-# %% ../nbs/10_data.corpus.ipynb #c059
+# %% ../nbs/10_data.corpus.ipynb #c050
 def test_read_dataset():
     rows = b'\n'.join(b'{"body": "Row %d.", "n": %d}' % (n, n) for n in range(5))
     with folder_of(a__jsonl=rows, b__jsonl=b'{"q": "no text here"}') as d:
@@ -214,30 +222,37 @@ def test_read_dataset():
     test_eq([(x.id, x.text, x.source, x.meta) for x in docs][3], ('train#3', 'Row 3.', 'hf:json', {'n': 3}))
     test_eq(held_out.id, 'test#0')
 
-# %% ../nbs/10_data.corpus.ipynb #c066
+# %% ../nbs/10_data.corpus.ipynb #c054
 def test_parse_spec():
     with folder_of(a__jsonl=b'') as d:
         test_eq(parse_spec('python'), Spec('python', 'python'))
         test_eq(parse_spec(str(d)), Spec('files', str(d)))
         test_eq(parse_spec(f'{d}/a.jsonl#body'), Spec('files', f'{d}/a.jsonl', column='body'))
         test_eq(parse_spec(f'{d}/*.txt'), Spec('files', f'{d}/*.txt'))
-        for wrong in (f'{d}/none', 'none.txt', './none', 'hf:', 'hf:a/b/c', ''):
+        test_eq(parse_spec(f'urls:{d}/a.jsonl#delay=2'), Spec('urls', f'{d}/a.jsonl#delay=2'))
+        test_eq([(p.form, p.weight, p.column) for p in parse_spec(f'.7*python + 2 * {d}/a.jsonl#q').parts], [('python', .7, None), ('files', 2, 'q')])
+        (d/'3*b + c.txt').touch()
+        test_eq([parse_spec(s).form for s in (f'{d}/3*b + c.txt', f'{d}/*b + c*', 'python + hf:a/b')], ['files', 'mixture', 'mixture'])
+        for wrong in ('urls:none', 'python + ', '.5*none.txt', f'{d}/none', 'none.txt', './none', 'hf:', 'hf:a/b/c', ''):
             with expect_fail(LlmbookError, 'There is no corpus'): parse_spec(wrong)
     test_eq(parse_spec('hf:HuggingFaceFW/fineweb-edu:sample-10BT@train#text'),
             Spec('hub', 'HuggingFaceFW/fineweb-edu', 'sample-10BT', 'train', 'text'))
     test_eq(parse_spec('no-such/name'), Spec('hub', 'no-such/name'))
+    test_eq(parse_spec('https://example.org/a?b#pages=3'), Spec('web', 'https://example.org/a?b#pages=3'))
+    with expect_fail(LlmbookError, 'some have none'): parse_spec('python + 2*hf:a/b')
+    with expect_fail(LlmbookError, 'is zero'): parse_spec('1*python + 0*hf:a/b')
 
-# %% ../nbs/10_data.corpus.ipynb #c069
+# %% ../nbs/10_data.corpus.ipynb #c057
 def test_python_corpus():
     docs = {x.id: x for x in read_corpus('python') if isinstance(x, Document)}
     decoder = docs['json/decoder.py']
     test_eq((decoder.source, decoder.kind, decoder.license), ('python', 'code', 'PSF-2.0'))
     assert 'class JSONDecoder' in decoder.text
-    assert not any('-packages' in id or '_sysconfigdata' in id or '#' in id for id in docs)
+    assert not any('-packages' in id or '_sysconfigdata' in id or '#' in id or {'test', 'tests'} & set(id.split('/')[:-1]) for id in docs)
     left_out = [x for x in read_corpus('python') if isinstance(x, Reject)]
     Counter(x.reason for x in left_out)
 
-# %% ../nbs/10_data.corpus.ipynb #c071
+# %% ../nbs/10_data.corpus.ipynb #c059
 def test_folder():
     with folder_of(**faulty) as d:
         found = list(read_corpus(str(d), max_chars=100))
@@ -250,7 +265,7 @@ def test_folder():
     test_eq(len({x.id for x in found}), len(found))
     table
 
-# %% ../nbs/10_data.corpus.ipynb #c073
+# %% ../nbs/10_data.corpus.ipynb #c060
 def test_one_file():
     with folder_of(**faulty) as d:
         for name,words in [('c.txt', 'not UTF-8'), ('f.json', 'JSON breaks off'), ('g.txt.gz', 'cut or damaged'), ('h.parquet', 'Parquet'),
@@ -265,7 +280,7 @@ def test_one_file():
     with TemporaryDirectory() as d:
         with expect_fail(LlmbookError, 'No file is found'): read_corpus(d)
 
-# %% ../nbs/10_data.corpus.ipynb #c075
+# %% ../nbs/10_data.corpus.ipynb #c062
 def test_not_a_file():
     with folder_of(a__txt=b'text') as d:
         os.mkfifo(d/'pipe.txt')
@@ -276,7 +291,7 @@ def test_not_a_file():
         docs = [next(read_corpus(str(s))) for s in (d/'x'/'corpus', d/'y'/'corpus', f'{d}/x/corpus/*/b.txt', f'{d}/x/../y/corpus')]
     test_eq(docs, [Document('a/b.txt', 'text', 'corpus', 'prose')]*4)
 
-# %% ../nbs/10_data.corpus.ipynb #c077
+# %% ../nbs/10_data.corpus.ipynb #c063
 def test_hub():
     with folder_of(a__jsonl=b'{"body": "Row."}') as d:
         local = partial(datasets.load_dataset, 'json', data_files={'train': str(d/'a.jsonl')}, streaming=True)
@@ -288,7 +303,53 @@ def test_hub():
     with patch('huggingface_hub.HfApi.dataset_info', side_effect=OSError('no network')):
         with expect_fail(LlmbookError, "no file or folder 'my-txts' here"): read_corpus('my-txts')
 
-# %% ../nbs/10_data.corpus.ipynb #c079
+# %% ../nbs/10_data.corpus.ipynb #c067
+def test_mix():
+    def texts(n, size, c='é'): return [Document(str(i), c*(1 + i*7919 % size), '', 'prose') for i in range(n)]
+    weights = dict(a=.66, b=.3, c=.04)
+    items = list(mix(dict(a=texts(900, 100), b=texts(4000, 1000, 'e'), c=texts(3000, 20)), weights))
+    size = lambda name, upto: sum(len(x.text.encode()) for x in items[:upto] if x.source == name)
+    for upto in range(1, len(items), 97):
+        total = sum(size(name, upto) for name in weights)
+        assert all(abs(size(name, upto) - w*total) <= 2*1000 for name,w in weights.items())
+    test_eq([(x.source, x.reason, x.value) for x in items if isinstance(x, Reject)],
+            [(name, 'mixture_ended', 'no more text in a') for name in 'bc'])
+    test_eq([x.id for x in items if x.source == 'a'], [str(i) for i in range(900)])
+    test_eq([x.source for x in mix(dict(a=texts(2, 9), b=texts(3, 9)))], list('aabbb'))
+    test_eq(items, list(mix(dict(a=texts(900, 100), b=texts(4000, 1000, 'e'), c=texts(3000, 20)), {k: 50*w for k,w in weights.items()})))
+
+# %% ../nbs/10_data.corpus.ipynb #c071
+def test_mixture():
+    note = b'Remember the milk.\n\n' * 50_000
+    with folder_of(notes____a__txt=note, old____notes____b__txt=note[:20_000]) as d:
+        seen = SourceCounts(read_corpus(f'3 * python + 1 * {d}/notes', max_chars=4000))
+        *items, last = seen
+        both = list(read_corpus(f'{d}/notes + {d}/old/notes', max_chars=4000))
+        with expect_fail(LlmbookError, 'No file is found'): read_corpus(f'python + {d}/notes/*.md')
+    test_eq((last.source, last.reason, last.value), ('python', 'mixture_ended', 'no more text in notes'))
+    test_eq(Counter(x.source for x in both), {'notes': 250, 'notes~2': 5})
+    longest = max(len(x.text.encode()) for x in items if isinstance(x, Document))
+    test_eq(seen.bytes['notes'], 1_000_000)
+    assert abs(seen.bytes['python'] - 3_000_000) <= longest
+    seen.rows()
+
+# %% ../nbs/10_data.corpus.ipynb #c074
+def test_before_reading():
+    with folder_of(a__txt=b'x'*1000, b__txt__gz=gzip.compress(b'y'*9000), c__png=b'z'*500) as d:
+        n = 3*(d/'b.txt.gz').stat().st_size
+        test_eq([corpus_size(s) for s in (f'{d}/a.txt', str(d), f'{d}/a.txt + {d}/b.txt.gz', 'hf:a/b', f'{d} + hf:a/b', 'https://a.org')],
+                [1000, 1000+n, 1000+n, 0, 0, 0])
+        test_eq(corpus_size(f'9*{d}/a.txt + 1*python'), 1111)
+        before = [corpus_print(s) for s in (str(d), f'{d} + python', f'1*{d} + 2*python', f'2*{d} + 1*python')]
+        test_eq(before[0], corpus_print(str(d)))
+        test_eq(len(set(map(str, before))), 4)
+        (d/'a.txt').write_text('x'*1001)
+        assert corpus_print(str(d)) != before[0] and corpus_print(f'{d} + python') != before[1]
+        test_eq(local_spec(f'{d} + python', d), f'{d} + python')
+    test_eq(corpus_print(f'{d}'), [])
+    assert 1e6 < corpus_size('python') < 1e8
+
+# %% ../nbs/10_data.corpus.ipynb #c076
 def test_memory():
     def peak(spec):
         tracemalloc.start()

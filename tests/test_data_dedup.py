@@ -6,19 +6,29 @@ from llmbook.data.dedup import (
     exact_key,
     words_of,
     jaccard,
+    word_key,
+    shingles_plain,
     shingles,
     hash_family,
     minhash_plain,
+    runs_of,
     minhash,
     similarity,
     catch_probability,
     lsh_pairs,
     join,
     label_duplicates,
-    near_duplicates)
+    near_duplicates,
+    declare_probability,
+    suffix_array_plain,
+    suffix_array,
+    lcp_array,
+    shared_substrings,
+    remove_spans,
+    drop_shared)
 
 # %% ../nbs/13_data.dedup.ipynb #c003
-import random, sysconfig, time
+import bisect, random, sysconfig, time, tracemalloc
 import numpy as np
 from pathlib import Path
 import matplotlib.pyplot as plt
@@ -27,10 +37,9 @@ from IPython.display import Markdown
 from fastcore.test import test_eq, test_close, expect_fail
 from llmbook.core import LlmbookError
 
-# %% ../nbs/13_data.dedup.ipynb #c015
+# %% ../nbs/13_data.dedup.ipynb #c005
 base = 'the quick brown fox jumps over the lazy dog'
 
-# %% ../nbs/13_data.dedup.ipynb #c026
 def pairs_of_sets(s, n, size=200, seed=0):
     "`n` pairs of random sets with similarity close to `s`."
     rng = np.random.default_rng(seed)
@@ -44,22 +53,62 @@ def true_s(s, size=200):
     shared = round(2*size*s/(1+s))
     return shared / (2*size-shared)
 
-# %% ../nbs/13_data.dedup.ipynb #c043
 rng = random.Random(0)
 words = [f'w{rng.randrange(3000)}' for _ in range(600)]
 
-# %% ../nbs/13_data.dedup.ipynb #c008
+def plant(n, seed=1):
+    "`2*n` texts: number `2k+1` is a mended copy of number `2k`, less so as `k` grows."
+    rng = random.Random(seed)
+    for k in range(n):
+        s = .4 + .6*k/n
+        spared = (2*s/(1+s))**.2
+        text = [f'w{rng.randrange(5000)}' for _ in range(300)]
+        yield ' '.join(text)
+        yield ' '.join(w if rng.random() < spared else f'n{rng.randrange(5000)}' for w in text)
+
+def judge(signatures, bands, rows, threshold):
+    "Which planted pairs are declared copies, how many strangers are, and how many pairs were compared."
+    pairs = lsh_pairs(signatures, bands, rows)
+    kept = pairs[similarity(signatures, pairs) >= threshold]
+    own = kept[:,0]//2 == kept[:,1]//2
+    return np.isin(np.arange(len(signatures)//2), kept[own,0]//2), int((~own).sum()), len(pairs)
+
+passage = ('Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated '
+           'documentation files (the "Software"), to deal in the Software without restriction, including …')[:200].ljust(200, '!')
+
+def letters(n, seed):
+    rng = random.Random(seed)
+    return ''.join(rng.choice('abcdefghijklmnopqrstuvwxyz      ') for _ in range(n))
+
+hosts = [letters(4000, seed) for seed in range(6)]
+six = [h if at is None else h[:at] + passage + h[at:] for h,at in zip(hosts, [1000, None, 1700, None, None, 4000])]
+
+strings = [b'', b'a', b'banana', b'a'*300, bytes(40), b'ab'*99] + [bytes(random.Random(k).choices(b'\0ab\xff'[:1+k%4], k=k)) for k in range(100)]
+
+def common(a, b): return next((k for k,(x,y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
+
+# %% ../nbs/13_data.dedup.ipynb #c009
 def test_exact_key():
     test_eq(exact_key('To be,\n  or not to be \n'), exact_key('To be, or not to be'))
     assert exact_key('To be') != exact_key('to be') != exact_key('tobe')
     exact_key('To be, or not to be')
 
-# %% ../nbs/13_data.dedup.ipynb #c011
+# %% ../nbs/13_data.dedup.ipynb #c012
 def test_words_of():
     test_eq(words_of('def Area(r): return 3.14*r'), ['def', 'area', 'r', 'return', '3', '14', 'r'])
     words_of('读 Python 的书')
 
-# %% ../nbs/13_data.dedup.ipynb #c017
+# %% ../nbs/13_data.dedup.ipynb #c019
+def test_shingles_plain():
+    rng = random.Random(0)
+    odd = [''.join(map(chr, range(i, i+300))) for i in (0, 0x370, 0xe00, 0x3000, 0x4e00, 0xd700, 0xff00, 0x1f600)]
+    odd += [''.join(rng.choice(['a', 'B', ' ', 'ß', 'İ', 'Σ', '_', '読', 'ก', '\U00010400', '\n', '-']) for _ in range(k)) for k in range(60)]
+    for text in odd:
+        for n in (1, 5): test_eq(shingles(text, n).tolist(), shingles_plain(text, n))
+    every = ''.join(map(chr, range(0x110000)))
+    test_eq(len(shingles(every, 1)), len(set(words_of(every))))
+
+# %% ../nbs/13_data.dedup.ipynb #c021
 def test_shingles():
     sets = [shingles(t) for t in (base, base.replace('dog', 'cat'), base.replace('jumps', 'leaps'), base.upper() + '!')]
     test_eq([len(s) for s in sets], [5, 5, 5, 5])
@@ -68,17 +117,19 @@ def test_shingles():
     assert shingles('?!') != shingles('!?')
     [round(jaccard(sets[0], s), 2) for s in sets]
 
-# %% ../nbs/13_data.dedup.ipynb #c022
+# %% ../nbs/13_data.dedup.ipynb #c027
 def test_minhash():
     items = shingles(' '.join(str(i*i) for i in range(1200)))
     assert len(items) > 2*512
-    test_eq(minhash([items, items[:3]]).tolist(), [minhash_plain(items), minhash_plain(items[:3])])
-    test_eq(minhash([base])[0].tolist(), minhash_plain(shingles(base)))
+    few = [items[:3], base, items, '', base*200, items[3:9], *base.split(), 'x '*3000, items[:700]]
+    plain = [minhash_plain(t if isinstance(t, np.ndarray) else shingles_plain(t)) for t in few]
+    for block in (7, 512): test_eq(minhash(few, block=block).tolist(), plain)
     test_eq(minhash([]).shape, (0, 112))
     assert (minhash([base], seed=1) != minhash([base])).all()
+    with expect_fail(LlmbookError, 'Text 1 has no runs'): minhash([base, items[:0]])
     minhash([base])[0,:5]
 
-# %% ../nbs/13_data.dedup.ipynb #c027
+# %% ../nbs/13_data.dedup.ipynb #c031
 def test_estimate():
     grid = np.linspace(.05, .95, 19)
     estimates = []
@@ -92,7 +143,7 @@ def test_estimate():
     assert .93 < (abs(error) < 2*spread).mean() < .98
     test_close((error/spread).std(), 1, .1)
 
-# %% ../nbs/13_data.dedup.ipynb #c033
+# %% ../nbs/13_data.dedup.ipynb #c037
 def test_lsh_pairs():
     sig = np.arange(5*6, dtype=np.uint32).reshape(5, 6)
     sig[3,2:4] = sig[1,2:4]
@@ -102,7 +153,7 @@ def test_lsh_pairs():
     test_eq(len(lsh_pairs(np.zeros((100, 6), np.uint32), 3, 2)), sum(99-i if i > 83 else 16 for i in range(100)))
     with expect_fail(LlmbookError, 'need 8 hashes'): lsh_pairs(sig, bands=4, rows=2)
 
-# %% ../nbs/13_data.dedup.ipynb #c035
+# %% ../nbs/13_data.dedup.ipynb #c039
 def test_catch_curve():
     grid = np.linspace(.3, 1, 15)
     n,shapes = 300,[(14, 8), (28, 4), (7, 16)]
@@ -114,34 +165,116 @@ def test_catch_curve():
             caught[b,r].append(same.all(-1).any(-1).mean())
     for (b,r),measured in caught.items():
         theory = catch_probability(np.array([true_s(s) for s in grid]), b, r)
-        assert (abs(measured - theory) < 4*np.sqrt(theory*(1-theory)/n) + .01).all()
+        assert (abs(measured - theory) < 4*np.sqrt(theory*(1-theory)/n) + 1/n).all()
 
-# %% ../nbs/13_data.dedup.ipynb #c041
+# %% ../nbs/13_data.dedup.ipynb #c043
 def test_join():
     test_eq(join(7, [(5, 2), (3, 5), (6, 1)]).tolist(), [0, 1, 2, 2, 4, 2, 1])
     test_eq(join(3, []).tolist(), [0, 1, 2])
     test_eq(join(0, []).tolist(), [])
 
-# %% ../nbs/13_data.dedup.ipynb #c045
+# %% ../nbs/13_data.dedup.ipynb #c046
 def test_near_duplicates():
     def changed(words, every, tag): return ' '.join(f'{tag}{i}' if i % every == 5 else w for i,w in enumerate(words))
     texts = [' '.join(reversed(words)), ' '.join(words), changed(words, 40, 'x'), changed(words, 8, 'y'), changed(words, 80, 'z')]
     test_eq(near_duplicates(texts).tolist(), [0, 1, 1, 3, 1])
     test_eq(near_duplicates([]).tolist(), [])
-    [round(jaccard(shingles(texts[1]), shingles(t)), 2) for t in texts]
-
-# %% ../nbs/13_data.dedup.ipynb #c047
-def test_confirm():
     sig = np.random.default_rng(1).integers(2**32, size=(3, 112), dtype=np.uint32)
     sig[2,:67] = sig[0,:67]
     test_eq(lsh_pairs(sig).tolist(), [[0, 2]])
-    test_eq(label_duplicates(sig).tolist(), [0, 1, 2])
-    test_eq(label_duplicates(sig, threshold=67/112).tolist(), [0, 1, 0])
+    test_eq([label_duplicates(sig, *t).tolist() for t in ((), (67/112,))], [[0, 1, 2], [0, 1, 0]])
+    [round(jaccard(shingles(texts[1]), shingles(t)), 2) for t in texts]
 
-# %% ../nbs/13_data.dedup.ipynb #c049
+# %% ../nbs/13_data.dedup.ipynb #c048
 def test_chain():
     versions = [words[:]]
-    for k in range(5): versions.append([f'v{k}_{i}' if i % 40 == 7*k % 40 else w for i,w in enumerate(versions[-1])])
+    for k in range(6): versions.append([f'v{k}_{i}' if i % 60 == 9*k else w for i,w in enumerate(versions[-1])])
     versions = [' '.join(v) for v in versions]
-    test_eq(near_duplicates(versions).tolist(), [0]*6)
+    test_eq(near_duplicates(versions).tolist(), [0]*7)
     [round(jaccard(shingles(versions[0]), shingles(v)), 2) for v in versions]
+
+# %% ../nbs/13_data.dedup.ipynb #c051
+def test_declare_probability():
+    test_close([declare_probability(s, 0) for s in (0, .5, .8, 1)], catch_probability(np.array([0, .5, .8, 1])), 1e-9)
+    test_close(declare_probability(.9, 1, 28, 4), .9**112, 1e-12)
+    test_close([declare_probability(.9, 1, b, 4, 20) for b in (2, 5)], [.9**20]*2, 1e-9)
+    test_close([declare_probability(s, .72, 1, 2, 2) for s in (.3, 1)], [.09, 1], 1e-9)
+    declare_probability(.72)
+
+# %% ../nbs/13_data.dedup.ipynb #c053
+def test_planted():
+    planted = list(plant(1600))
+    runs = [shingles(t) for t in planted]
+    planted_s = np.array([jaccard(a, b) for a,b in zip(runs[::2], runs[1::2])])
+    shapes = (14, 8), (28, 4), (7, 16)
+    planted_minima = minhash(planted)
+    declared,strangers,compared = zip(*(judge(planted_minima, b, r, .72) for b,r in shapes))
+    expected = [np.array([declare_probability(s, .72, b, r) for s in planted_s]) for b,r in shapes]
+    marks = [.2, .5, .6, .66, .72, .78, .84, .9, 1.01]
+    buckets = [(planted_s >= lo) & (planted_s < hi) for lo,hi in zip(marks, marks[1:])]
+    for here in buckets:
+        for found,p in zip(declared, expected): assert abs((found-p)[here].sum()) < 4*np.sqrt((p*(1-p))[here].sum()) + 1
+    test_eq((strangers, sum(b.sum() for b in buckets)), ((0, 0, 0), 1600))
+
+# %% ../nbs/13_data.dedup.ipynb #c058
+def test_missed():
+    test_eq(near_duplicates(six).tolist(), [0, 1, 2, 3, 4, 5])
+    round(jaccard(shingles(six[0]), shingles(six[2])), 3)
+
+# %% ../nbs/13_data.dedup.ipynb #c065
+def test_suffix_array():
+    for x in strings:
+        order = suffix_array(x)[0].tolist()
+        assert order == suffix_array_plain(x).tolist() == sorted(range(len(x)), key=lambda i: x[i:])
+        assert lcp_array(x, np.array(order)).tolist() == [common(x[i:], x[j:]) if k else 0 for k,(i,j) in enumerate(zip(order, [0, *order]))]
+        for depth in (1, 3, 11):
+            order,rank = suffix_array(x, depth)
+            heads = [x[i:i+depth] for i in order.tolist()]
+            assert heads == sorted(heads)
+            assert rank[order].tolist() == [bisect.bisect_left(heads, b) for b in heads]
+    order = suffix_array(b'banana')[0]
+    Markdown('| begins at | shares | suffix |\n|--:|--:|---|\n' + '\n'.join(f'| {i} | {k} | {b"banana"[i:].decode()} |' for i,k in zip(order, lcp_array(b'banana', order))))
+
+# %% ../nbs/13_data.dedup.ipynb #c072
+def test_shared_substrings():
+    spans = shared_substrings(six)
+    test_eq(spans, [[], [], [(1700, 1900)], [], [], [(4000, 4200)]])
+    test_eq(shared_substrings(six, keep_first=False), [[(1000, 1200)], [], [(1700, 1900)], [], [], [(4000, 4200)]])
+    test_eq(drop_shared(six), [six[0], *hosts[1:]])
+    test_eq(shared_substrings(six, 201), [[]]*6)
+    spans
+
+# %% ../nbs/13_data.dedup.ipynb #c074
+def test_rule():
+    def by_dictionary(blobs, L):
+        first,out,base = {},[],0
+        for blob in blobs:
+            inside = np.zeros(len(blob)+2, bool)
+            for i in range(len(blob)-L+1):
+                if first.setdefault(blob[i:i+L], base+i) + L <= base+i: inside[i+1:i+L+1] = True
+            out.append(np.flatnonzero(np.diff(inside)).reshape(-1, 2).tolist())
+            base += len(blob) + 1
+        return out
+
+    rng = random.Random(0)
+    for k in range(150):
+        docs = [''.join(rng.choices('aé…😀\0\ud800'[:1+k%6], k=rng.randrange(60))) for _ in range(5)]
+        blobs = [t.encode('utf-8', 'surrogatepass') for t in docs]
+        want = by_dictionary(blobs, 9)
+        assert [[list(s) for s in d] for d in shared_substrings(blobs, 9)] == want
+        for blob,found,rough,rest in zip(blobs, shared_substrings(docs, 9), want, drop_shared(docs, 9)):
+            assert all(0 <= a-c < 4 and 0 <= d-b < 4 for (a,b),(c,d) in zip(found, rough, strict=True))
+            test_eq(rest.encode('utf-8', 'surrogatepass'), remove_spans(blob, found))
+
+# %% ../nbs/13_data.dedup.ipynb #c075
+def test_borders():
+    end,start = letters(40, 1),letters(40, 2)
+    test_eq(shared_substrings(['one' + end, start + 'two', 'trio' + end, start + 'four'], 30), [[], [], [(4, 44)], [(0, 40)]])
+    test_eq(shared_substrings([end[:20], end[20:] + end[:20], end[20:]], 30), [[], [], []])
+    test_eq(shared_substrings(['', end, '', end], 40), [[], [], [], [(0, 40)]])
+    test_eq(shared_substrings([b'\xff'*30, bytes(30), b'\xff'*30], 30), [[], [], [(0, 30)]])
+    test_eq(shared_substrings([b'a'*15, b'b'*15, b'a'*15 + b'\xff' + b'b'*14, b'a'*15 + b'\0' + b'b'*14], 30), [[]]*4)
+    test_eq((shared_substrings([]), shared_substrings(['']), drop_shared([])), ([], [[]], []))
+    with expect_fail(LlmbookError, '8 or more'): shared_substrings(['a'], 7)
+    with expect_fail(LlmbookError, 'sort the spans'): remove_spans('abcdef', [(3, 5), (1, 2)])
+    with expect_fail(LlmbookError, 'cuts a character'): remove_spans('é', [(1, 2)])

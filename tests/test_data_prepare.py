@@ -3,31 +3,59 @@
 # %% ../nbs/15_data.prepare.ipynb #c000
 import pytest
 from llmbook.data.prepare import (
+    TOGETHER,
+    STAGE_FUNCTIONS,
+    RECORD,
     SPLITS,
     STAGES,
     PrepareConfig,
+    load_prepare_config,
+    quality_stage,
+    licenses_stage,
+    decontaminate_stage,
+    filter_stage,
+    stage_label,
+    document_stages,
+    apply_stage,
     process,
     chunks,
     code_hash,
+    chunk_salt,
     chunk_name,
+    rank_of,
+    record,
+    value_bin,
+    count,
+    save_chunk,
     work_chunk,
     worker_pool,
     work_all,
     Survey,
+    first_of,
+    connect,
+    together,
+    label_alike,
     survey,
-    rank_of,
     wholes,
+    whole_texts,
+    made_of,
     deal,
     split_documents,
     read_split,
     write_files,
+    tally,
     funnel,
     draw_funnel,
+    draw_histograms,
     dataset_card,
+    cut_block,
+    cut_passages,
+    finer,
+    finish,
     prepare)
 
 # %% ../nbs/15_data.prepare.ipynb #c003
-import gzip, random, re, subprocess, sys, tempfile, time
+import gzip, json, random, re, subprocess, sys, tempfile, time, tracemalloc
 import numpy as np
 from collections import Counter
 from pathlib import Path
@@ -35,11 +63,11 @@ from fastcore.test import test_eq, test_close, expect_fail
 from IPython.display import Markdown
 import matplotlib.pyplot as plt
 from matplotlib_inline.backend_inline import set_matplotlib_formats
-from llmbook.core import LlmbookError, read_json, file_hash
+from llmbook.core import LlmbookError, read_json, write_json, file_hash, stable_hash
 from llmbook.data.corpus import Document, Reject
-from llmbook.data.dedup import shingles, jaccard, exact_key
+from llmbook.data.dedup import shingles, jaccard, exact_key, minhash, label_duplicates
 
-# %% ../nbs/15_data.prepare.ipynb #c017
+# %% ../nbs/15_data.prepare.ipynb #c010
 def tale(seed, n=300):
     "A text of `n` words that resembles no other seed's."
     rng = random.Random(seed)
@@ -61,7 +89,17 @@ def write_corpus(folder, texts):
 def rows_of(run): return {s: list(read_split(Path(run)/'data', s)) for s in (*SPLITS, 'rejects')}
 def bytes_of(run): return {p.name: file_hash(p) for p in sorted((Path(run)/'data').iterdir())}
 
-# %% ../nbs/15_data.prepare.ipynb #c030
+MANNERS = """
+from llmbook.data.corpus import Reject
+def quiet(doc):
+    share = sum(map(str.isupper, doc.text)) / sum(map(str.isalpha, doc.text))
+    if share > .5: return Reject(doc.id, doc.source, 'quiet', 'shouting', round(share, 2))
+"""
+def with_manners(folder, name='manners', text=MANNERS):
+    "Write a module into `folder`, and let Python find it."
+    (Path(folder)/f'{name}.py').write_text(text)
+    if str(folder) not in sys.path: sys.path.insert(0, str(folder))
+
 def naive_side(name): return 'held out' if rank_of(0, name) < .2*2**64 else 'train'
 def planted():
     "Forty texts, ten near-copies on the other side of a naive split, and five relations there too."
@@ -72,7 +110,12 @@ def planted():
         texts[name] = touch_up(tale(i), 60 if i < 10 else 20, f'{i}x')
     return texts
 
-# %% ../nbs/15_data.prepare.ipynb #c054
+def made_up(ids, sizes, akin=None):
+    "A survey of documents of these sizes."
+    docs = np.array([record(Document(i, 'x'*size, 'x', 'prose'), n, 0, 0) for n,(i,size) in enumerate(zip(ids, sizes))], RECORD)
+    none = np.zeros((0, 3), np.int64)
+    return Survey(docs, np.arange(len(ids)) if akin is None else np.array(akin), none, none[:,0], [('x', 'prose', '')], none[:,0], [])
+
 def mixed(folder):
     "A small folder with good and bad files."
     texts = {f'tale{i}.txt': tale(i) for i in range(8)} | {'twin.txt': tale(3) + ' \n', 'type.txt': touch_up(tale(5), 70, 'q')}
@@ -83,7 +126,24 @@ def mixed(folder):
     (Path(folder)/'cut.jsonl.gz').write_bytes(gzip.compress(b'{"text": "a"}\n'*99, mtime=0)[:15])
     return str(folder)
 
-# %% ../nbs/15_data.prepare.ipynb #c011
+# %% ../nbs/15_data.prepare.ipynb #c009
+def test_load_prepare_config():
+    with expect_fail(LlmbookError, 'sum below 1'): PrepareConfig(validation=.6, test=.4)
+    with expect_fail(LlmbookError, 'out of order'): PrepareConfig(stages='clean dedup quality')
+    test_eq(PrepareConfig(languages='en, de').languages, ('en', 'de'))
+    with tempfile.TemporaryDirectory() as d:
+        path = Path(d)/'web.json'
+        write_json(path, dict(corpus='pages/*.jsonl.gz', rules='web', stages=['clean', 'licenses', 'quality', 'dedup'], allow=['CC0-1.0']))
+        config = load_prepare_config(path)
+        write_json(path, dict(config=config, funnel=[]))
+        test_eq(load_prepare_config(path), config)
+        wrongs = [(dict(stage=[]), "unknown setting 'stage'"), (dict(seed='7'), "cannot be '7'"), (dict(stages=3), 'list of names'), ([], 'a list')]
+        for wrong,words in wrongs:
+            write_json(path, wrong)
+            with expect_fail(LlmbookError, words): load_prepare_config(path)
+    config.stages
+
+# %% ../nbs/15_data.prepare.ipynb #c015
 def test_process():
     page = '<html><body><p>Home</p><p>About us</p><p>Products</p><p>Contact and directions</p></body></html>'
     doc,n = process(Document('a.html', page, 'site', 'html'), PrepareConfig())
@@ -92,7 +152,23 @@ def test_process():
     test_eq((kept.text.count('é'), n), (2, 36))
     doc
 
-# %% ../nbs/15_data.prepare.ipynb #c018
+# %% ../nbs/15_data.prepare.ipynb #c016
+def test_own_stage():
+    with tempfile.TemporaryDirectory() as d:
+        with_manners(d)
+        config = PrepareConfig(stages=('clean', 'licenses', 'manners:quiet'), allow=('MIT', 'CC-BY-4.0'))
+        said = [process(Document(str(i), text, 'letters', 'prose', license), config)[0] for i,(text,license) in enumerate(
+            [('Good morning.', 'CC-BY-4.0'), ('GOOD MORNING.', 'MIT'), ('1 + 1', 'MIT OR GPL-3.0'), ('Good evening.', ''), ('Good night.', 'GPL-3.0')])]
+        sys.path.remove(d)
+    test_eq([(x.stage, x.reason) for x in said[1:]], [('quiet', 'shouting'), ('quiet', 'error'), ('licenses', 'license'), ('licenses', 'license')])
+    test_eq((type(said[0]), said[1].text), (Document, 'GOOD MORNING.'))
+    for wrong,words in (('manners:loud', 'cannot be loaded'), ('polish', 'cannot be loaded'), ('decontaminate', 'nothing to compare'),
+                        ('filter:none?high=x', 'cannot be read')):
+        with expect_fail(LlmbookError, words): document_stages(PrepareConfig(stages=(wrong,)))
+    with expect_fail(LlmbookError, 'returned True'): apply_stage('keep', lambda doc: True, said[0])
+    [x.value for x in said[1:]]
+
+# %% ../nbs/15_data.prepare.ipynb #c023
 def test_work_chunk():
     items = [Document(f'{i}.txt', tale(i), 'tales', 'prose') for i in range(5)] + [Reject('x.png', 'tales', 'read', 'unsupported', '.png')]
     parts = list(chunks(items, size=6000))
@@ -102,14 +178,30 @@ def test_work_chunk():
     assert name != chunk_name(items, [None, 'web']) and name != chunk_name(items[:-1], [None, 'auto'])
     with tempfile.TemporaryDirectory() as d:
         work_chunk(items, PrepareConfig(), Path(d)/name)
-        size = np.load(f'{d}/{name}.npy').shape
+        with np.load(f'{d}/{name}.npz') as f: docs,signatures = f['docs'],f['signatures']
         before = Path(f'{d}/{name}.jsonl').stat().st_mtime_ns
         work_chunk(items, PrepareConfig(), Path(d)/name)
         test_eq(Path(f'{d}/{name}.jsonl').stat().st_mtime_ns, before)
-    test_eq(size, (5, 112))
+    test_eq((docs['place'].tolist(), signatures.shape, RECORD.itemsize), ([0, 1, 2, 3, 4], (5, 112), 70))
+    test_eq([f'{a:016x}{b:016x}' for a,b in docs['key'].tolist()], [exact_key(x.text) for x in items[:5]])
+    test_eq([value_bin(v) for v in (0, .0123, 1000, -3.2, 'en 0.3', True, float('nan'))], [0, .01, 1000, -3.16, None, None, None])
+    with tempfile.TemporaryDirectory() as d:
+        test_file = Path(d)/'test.txt'
+        test_file.write_text('A')
+        with_manners(d, 'polite')
+        settings = [dict(languages='en'), dict(rules='web'), dict(seed=1), dict(stages='clean dedup'), dict(benchmarks=str(test_file)),
+                    dict(stages='polite:quiet')]
+        before = [chunk_salt(PrepareConfig(**s)) for s in ({}, *settings)]
+        test_file.write_text('B')
+        with_manners(d, 'polite', MANNERS.replace('.5', '.6'))
+        after = [chunk_salt(PrepareConfig(**s)) for s in ({}, *settings)]
+        sys.path.remove(d)
+    test_eq(len({stable_hash(s) for s in before}), 7)
+    test_eq([a == b for a,b in zip(before, after)], [True]*5 + [False]*2)
+    test_eq(chunk_salt(PrepareConfig(limit_bytes=9, validation=.1, near=.9)), before[0])
     [len(p) for p in parts]
 
-# %% ../nbs/15_data.prepare.ipynb #c023
+# %% ../nbs/15_data.prepare.ipynb #c027
 def test_work_all():
     items = [Document(f'{i}.txt', tale(i), 'tales', 'prose') for i in range(12)]
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
@@ -120,18 +212,25 @@ def test_work_all():
     test_eq(files[0], files[1])
     len(names[0]), len(files[0])
 
-# %% ../nbs/15_data.prepare.ipynb #c027
+# %% ../nbs/15_data.prepare.ipynb #c031
 def test_survey():
+    a,b = np.array([3, 1, 3, 3, 1]),np.array([7, 7, 7, 8, 7])
+    test_eq((first_of(a).tolist(), first_of(a, b).tolist(), first_of(a[:0]).tolist()), ([0, 1, 0, 0, 1], [0, 1, 0, 3, 1], []))
+    test_eq(together(np.array([0, 0, 2, 2, 4, 5]), np.array([0, 1, 1, 3, 4, 4])).tolist(), [0, 0, 0, 0, 4, 4])
     texts = [tale(1), tale(1) + '\n', touch_up(tale(1), 60, 'n'), touch_up(tale(1), 20, 'r'), tale(2)]
     items = [Document(name, text, 'tales', 'prose') for name,text in zip('abcde', texts)]
     with tempfile.TemporaryDirectory() as d:
-        s = survey(work_all([items], PrepareConfig(), Path(d)), PrepareConfig())
-    test_eq(s.copies, {1: ('exact_duplicate', 'a'), 2: ('near_duplicate', 'a')})
-    test_eq((s.ids, s.places, s.akin.tolist()), (['a', 'd', 'e'], [0, 3, 4], [0, 0, 2]))
-    test_eq(s.sizes.tolist(), [len(texts[i].encode()) for i in (0, 3, 4)])
+        paths = work_all([items[:2], [Reject('x', 'tales', 'read', 'unsupported', '.png')], items[2:]], PrepareConfig(), Path(d))
+        s,all_kept = (survey(paths, PrepareConfig(stages=stages)) for stages in (('clean', 'quality', 'dedup'), ('clean', 'quality')))
+    test_eq(s.copies.tolist(), [[1, 0, 1], [3, 0, 0]])
+    test_eq((s.docs['place'].tolist(), s.akin.tolist(), s.n_items), ([0, 4, 5], [0, 0, 2], 6))
+    test_eq((all_kept.docs['place'].tolist(), all_kept.akin.tolist()), ([0, 1, 3, 4, 5], [0, 0, 0, 0, 4]))
+    test_eq(s.docs['size'].tolist(), [len(texts[i].encode()) for i in (0, 3, 4)])
+    signatures = minhash(texts)
+    for block in 1, 2, 99: test_eq(label_alike(signatures, .5, 28, 4, block).tolist(), label_duplicates(signatures, .5, 28, 4).tolist())
     [round(jaccard(shingles(texts[0]), shingles(t)), 2) for t in texts]
 
-# %% ../nbs/15_data.prepare.ipynb #c031
+# %% ../nbs/15_data.prepare.ipynb #c033
 def test_planted_leak():
     texts = planted()
     sets = {name: shingles(text) for name,text in texts.items()}
@@ -140,12 +239,15 @@ def test_planted_leak():
     test_eq(leaks(sides['held out'], sides['train'], .5), 15)
     len(sides['held out']), leaks(sides['held out'], sides['train'], .72), leaks(sides['held out'], sides['train'], .5)
 
-# %% ../nbs/15_data.prepare.ipynb #c034
+# %% ../nbs/15_data.prepare.ipynb #c036
 def test_wholes():
     test_eq(wholes(['b.txt#0000', 'b.txt#0001', 'b.txt#10000', 'r.jsonl#0', 'r.jsonl#1000', 'r.jsonl#7#0002']),
             ['b.txt', 'b.txt', 'b.txt', 'r.jsonl#0', 'r.jsonl#1000', 'r.jsonl#7'])
+    ids = ['b.txt#0000', 'b.txt#0001', 'b.txt#10000', 'r.jsonl#0', 'r.jsonl#1000', 'r.jsonl#1001', 'r.jsonl#7#0002', 'b.txt']
+    names = wholes(ids)
+    test_eq(first_of(made_of(made_up(ids, [1]*8).docs)).tolist(), [names.index(w) for w in names])
 
-# %% ../nbs/15_data.prepare.ipynb #c037
+# %% ../nbs/15_data.prepare.ipynb #c039
 def test_deal():
     sizes,ranks = np.array([10, 20, 30, 500, 15, 40]),[5, 1, 3, 0, 2, 4]
     groups = np.array([0, 1, 0, 3, 4, 5])
@@ -155,25 +257,45 @@ def test_deal():
     test_eq(deal(groups, sizes, ranks, dict(validation=1, test=1), force=True), {1: 'validation', 4: 'test'})
     test_eq(deal(groups[:1], sizes[:1], ranks[:1], dict(validation=1, test=1), force=True), None)
 
-# %% ../nbs/15_data.prepare.ipynb #c040
+# %% ../nbs/15_data.prepare.ipynb #c042
 def test_split_documents():
-    def made_up(ids, sizes, akin=None):
-        n = len(ids)
-        return Survey(ids, ['x']*n, np.array(sizes), np.arange(n) if akin is None else np.array(akin), list(range(n)), {}, 0)
     config = PrepareConfig()
-    splits,how = split_documents(made_up([f'{i}.txt' for i in range(200)], [100]*200, [i//2*2 for i in range(200)]), config)
+    def dealt(*args):
+        side,how = split_documents(made_up(*args), config)
+        return [SPLITS[c] for c in side], how
+    splits,how = dealt([f'{i}.txt' for i in range(200)], [100]*200, [i//2*2 for i in range(200)])
     test_eq((how, Counter(splits)), ('whole texts', dict(train=184, validation=10, test=6)))
     test_eq(splits[::2], splits[1::2])
-    splits,how = split_documents(made_up([f'{b}#{k:04}' for b in 'abc' for k in range(100)], [100]*300), config)
+    splits,how = dealt([f'{b}#{k:04}' for b in 'abc' for k in range(100)], [100]*300)
     test_eq((how, Counter(splits)), ('pieces of texts', dict(train=277, validation=15, test=8)))
     library = [f'novel{b}#{k:04}' for b in range(30) for k in range(20)] + [f'letter{i}' for i in range(200)]
-    splits,how = split_documents(made_up(library, [1000]*600 + [100]*200), config)
+    splits,how = dealt(library, [1000]*600 + [100]*200)
     assert how == 'pieces of texts' and sum(s != 'train' and '#' in i for i,s in zip(library, splits)) > 30
-    test_eq(sorted(split_documents(made_up(['a', 'b', 'c'], [9, 9, 9]), config)[0]), ['test', 'train', 'validation'])
-    test_eq(split_documents(made_up(['a', 'b', 'c'], [9, 9, 9], [0, 0, 0]), config)[1], 'single documents')
-    with expect_fail(LlmbookError, 'Only 2 documents'): split_documents(made_up(['a', 'b'], [9, 9]), config)
+    test_eq(sorted(dealt(['a', 'b', 'c'], [9, 9, 9])[0]), ['test', 'train', 'validation'])
+    test_eq(dealt(['a', 'b', 'c'], [9, 9, 9], [0, 0, 0])[1], 'single documents')
+    with expect_fail(LlmbookError, 'Only 2 documents'): dealt(['a', 'b'], [9, 9])
 
-# %% ../nbs/15_data.prepare.ipynb #c052
+# %% ../nbs/15_data.prepare.ipynb #c054
+def test_cut_passages():
+    notice = 'This text is free; it may be copied, changed and given away by anyone, for any purpose, as long as this notice stands in it. ' * 2
+    items = [Document(f'{i}.txt', text, 'tales', 'prose') for i,text in enumerate(
+        [notice + tale(1), 'Short. ' + notice + 'Bye.', tale(2) + '\n\n' + notice, tale(3), tale(3) + '\n', notice + tale(4)])]
+    runs = []
+    for block,workers in (8_000_000, 1), (1, 2), (3000, 2):
+        config = PrepareConfig(stages='clean quality dedup substrings', passage_block=block)
+        with tempfile.TemporaryDirectory() as d:
+            paths = work_all([items[:2], items[2:4], items[4:]], config, Path(d))
+            paths,s,cut = cut_passages(paths, survey(paths, config), config, workers)
+            side,_ = split_documents(s, config)
+            write_files(paths, s, side, Path(d)/'data')
+            rows = {r['id'][0]: r for split in (*SPLITS, 'rejects') for r in read_split(Path(d)/'data', split)}
+        test_eq(s.docs['size'].sum(), sum(len(r['text'].encode()) for r in rows.values() if 'reason' not in r))
+        runs.append([rows[i].get('reason', notice[:100] in rows[i]['text']) for i in '012345'])
+    test_eq(runs[0], [True, 'repeated', False, False, 'exact_duplicate', False])
+    test_eq(runs[1], [True, 'repeated', True, False, 'exact_duplicate', True])
+    runs
+
+# %% ../nbs/15_data.prepare.ipynb #c060
 def test_no_leak():
     texts = planted()
     sets = {name: shingles(text) for name,text in texts.items()}
@@ -189,7 +311,7 @@ def test_no_leak():
     test_eq(max(jaccard(sets[h], sets[t]) for h in held for t in train) < .1, True)
     {s: len(r) for s,r in rows.items()}
 
-# %% ../nbs/15_data.prepare.ipynb #c055
+# %% ../nbs/15_data.prepare.ipynb #c062
 def test_nothing_disappears():
     with tempfile.TemporaryDirectory() as d:
         corpus = mixed(d + '/mixed')
@@ -208,7 +330,60 @@ def test_nothing_disappears():
     test_eq((why['twin.txt'][2], why['type.txt'][2]), ('tale3.txt', 'tale5.txt'))
     why
 
-# %% ../nbs/15_data.prepare.ipynb #c057
+# %% ../nbs/15_data.prepare.ipynb #c063
+def test_own_pipeline():
+    notice = 'All rights that can be given away are given away with this text, and whoever passes it on passes on the same rights with it. ' * 2
+    question = 'A train leaves the station at noon and a second one follows it an hour later at twice its speed; when does it catch up?'
+    texts = [tale(i) for i in range(9)] + [tale(9).upper(), tale(2) + ' ', tale(10) + f' {question} At two.',
+             tale(11) + ' Write to anna@mail.example-bank.com.', notice + tale(12), notice + tale(13), tale(14)]
+    with tempfile.TemporaryDirectory() as d:
+        with_manners(d)
+        rows = [dict(text=t, license='CC0-1.0' if t != tale(14) else '') for t in texts]
+        (Path(d)/'letters.jsonl').write_text('\n'.join(map(json.dumps, rows)))
+        (Path(d)/'exam.jsonl').write_text(json.dumps(dict(question=question, answer='At two.')))
+        write_json(d + '/all.json', dict(corpus=d + '/letters.jsonl', benchmarks=[d + '/exam.jsonl'],
+                   stages=['clean', 'licenses', 'manners:quiet', 'quality', 'decontaminate', 'privacy', 'dedup', 'substrings']))
+        stats = prepare(load_prepare_config(d + '/all.json'), d + '/run', progress=False, workers=2)
+        rows = rows_of(d + '/run')
+        again = prepare(load_prepare_config(d + '/run/data/stats.json'), d + '/again', progress=False, workers=1)
+        sys.path.remove(d)
+    test_eq(again['splits'], stats['splits'])
+    test_eq({r['id'].partition('#')[2]: (r['stage'], r['reason'], r['value']) for r in rows['rejects']}, {
+        '9': ('quiet', 'shouting', 1.0), '10': ('dedup', 'exact_duplicate', 'letters.jsonl#2'),
+        '11': ('decontaminate', 'benchmark_overlap', 'exam#0 15/15'), '15': ('licenses', 'license', 'unknown')})
+    kept = {r['id'].partition('#')[2]: r['text'] for s in SPLITS for r in rows[s]}
+    test_eq((texts[12].split()[-1] in kept['12'], kept['13'][:9], kept['14'][:9]), (False, notice[:9], tale(13)[:9]))
+    test_eq(stats['bytes_read'], sum(len(t.encode()) for t in texts))
+    test_eq((stats['sources']['letters.jsonl']['found'], stats['values'], sum(stats['lengths'].values())), (16, {'quiet/shouting': {'1': 1}}, 12))
+    {r['stage']: r['documents'] for r in stats['funnel']}
+
+# %% ../nbs/15_data.prepare.ipynb #c065
+def test_memory():
+    def fake_chunks(folder, n, size=1000):
+        "Results of `work_chunk` for `n` documents that resemble nothing."
+        rng = np.random.default_rng(0)
+        known = np.frombuffer(json.dumps(dict(items=size, read=0, labels=[['x', 'prose', '']], refused=[], values=[], longest=9)).encode(), np.uint8)
+        for c in range(n//size):
+            docs = np.frombuffer(rng.bytes(size*RECORD.itemsize), RECORD).copy()
+            docs['place'],docs['label'],docs['numbered'],docs['early'],docs['size'] = np.arange(size),0,False,False,1000
+            signatures = rng.integers(2**32, size=(size, 112), dtype=np.uint32)
+            signatures[1::10,:100] = signatures[::10,:100]
+            np.savez(f'{folder}/{c}.npz', known=known, docs=docs, signatures=signatures)
+        return [Path(folder)/str(c) for c in range(n//size)]
+
+    def held(n):
+        with tempfile.TemporaryDirectory() as d:
+            paths = fake_chunks(d, n)
+            tracemalloc.start()
+            split_documents(survey(paths, PrepareConfig()), PrepareConfig())
+            most = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        return most
+    a,b = held(10_000),held(40_000)
+    assert (b - a)/30_000 < 400
+    f'{(b - a)/30_000:.0f} bytes of memory a document, and {112*4} on disk'
+
+# %% ../nbs/15_data.prepare.ipynb #c067
 def test_kill_and_resume():
     start = 'import sys; from llmbook.data.prepare import *; prepare(PrepareConfig(sys.argv[1]), sys.argv[2], False, int(sys.argv[3]))'
     def launch(corpus, run, workers): return subprocess.Popen([sys.executable, '-c', start, corpus, run, str(workers)])
@@ -227,7 +402,7 @@ def test_kill_and_resume():
     assert done
     left
 
-# %% ../nbs/15_data.prepare.ipynb #c059
+# %% ../nbs/15_data.prepare.ipynb #c068
 def test_seeds_and_places():
     with tempfile.TemporaryDirectory() as d:
         runs = {}
@@ -240,7 +415,7 @@ def test_seeds_and_places():
     test_eq(runs['a']['rejects'], runs['c']['rejects'])
     runs['a']['validation'], runs['c']['validation']
 
-# %% ../nbs/15_data.prepare.ipynb #c061
+# %% ../nbs/15_data.prepare.ipynb #c070
 def test_one_sentence():
     def complaint(texts, **kwargs):
         with tempfile.TemporaryDirectory() as d:
@@ -254,7 +429,7 @@ def test_one_sentence():
     assert not any('\n' in text for text,_ in said.values())
     {k: text for k,(text,_) in said.items()}
 
-# %% ../nbs/15_data.prepare.ipynb #c063
+# %% ../nbs/15_data.prepare.ipynb #c071
 def test_small_text():
     with tempfile.TemporaryDirectory() as d:
         stats = prepare(PrepareConfig(write_corpus(d + '/poem', {'poem.txt': tale(1, 700)})), d + '/run', False, 1)

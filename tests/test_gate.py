@@ -12,6 +12,7 @@ from llmbook.gate import (
     export_tests,
     check_shape,
     check_flags,
+    check_site,
     imported_modules,
     check_order,
     readme_text,
@@ -46,8 +47,10 @@ SOUND = [('markdown', '# Toy\n\n> A toy chapter.'), ('code', '#| default_exp toy
 # %% ../nbs/95_gate.ipynb #c010
 def test_chapter_reads_number_module_and_directives():
     with tempfile.TemporaryDirectory() as d:
-        c = Chapter(notebook(*SOUND, folder=d))
+        path = notebook(*SOUND, folder=d)
+        c,grown = Chapter(path),Chapter(path.rename(path.with_name('07b_toy.ipynb')))
     test_eq((c.number, c.module, c.name), (7, 'toy', '07_toy'))
+    assert 7 < grown.number < 8
     test_eq([list(x['directives']) for x in c.code], [['default_exp'], ['export'], ['exports'], ['test'], ['hide']])
 
 # %% ../nbs/95_gate.ipynb #c014
@@ -98,7 +101,17 @@ def test_check_flags_finds_a_leak():
         test_eq(check_flags(Chapter(notebook(*SOUND, folder=d))), [])
     found
 
-# %% ../nbs/95_gate.ipynb #c033
+# %% ../nbs/95_gate.ipynb #c031
+def test_check_site_finds_an_import_at_work():
+    working = [*SOUND[:4], ('code', 'def late(): import math'), SOUND[-1]]
+    with tempfile.TemporaryDirectory() as d:
+        test_eq(check_site(Chapter(notebook(*SOUND, folder=d))), [])
+        test_eq(check_site(Chapter(notebook(*SOUND[:4], ('code', 'import math\nfrom os import path'), SOUND[-1], folder=d))), [])
+        found = check_site(Chapter(notebook(*working, folder=d)))
+    test_eq(len(found), 1)
+    found
+
+# %% ../nbs/95_gate.ipynb #c036
 def test_check_order_finds_a_forward_import():
     with tempfile.TemporaryDirectory() as d:
         lib = Path(d)/'llmbook'
@@ -111,7 +124,7 @@ def test_check_order_finds_a_forward_import():
         found = check_order(book, lib)
     found
 
-# %% ../nbs/95_gate.ipynb #c039
+# %% ../nbs/95_gate.ipynb #c042
 def test_readme_and_sidebar_follow_the_notebooks():
     with tempfile.TemporaryDirectory() as d:
         page = notebook(('markdown', '# llmbook\n\n![run](images/run.svg)'), ('code', '#| hide\n1'), ('code', '#| eval: true\n2'), folder=d)
@@ -120,7 +133,7 @@ def test_readme_and_sidebar_follow_the_notebooks():
     test_eq(text, '# llmbook\n\n![run](nbs/images/run.svg)\n\n```python\n2\n```\n')
     assert '- section: "Ground"\n        contents:\n          - 07_toy.ipynb' in side
 
-# %% ../nbs/95_gate.ipynb #c043
+# %% ../nbs/95_gate.ipynb #c046
 def test_renderer_gives_a_heading_and_no_table():
     page = Renderer(public_names)._repr_markdown_()
     assert page.startswith('#### public_names {.api}') and 'A generated module' not in page

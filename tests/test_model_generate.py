@@ -29,6 +29,7 @@ from torch.testing import assert_close
 from llmbook.core import LlmbookError, derive_seed
 from llmbook.model.decoder import Decoder, DecoderConfig
 from llmbook.tokens.vocab import Tokenizer
+from transformers import LogitsProcessorList, MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 # %% ../nbs/39_model.generate.ipynb #c007
 HOME = dict(cat='mat', dog='log', fox='rock')
@@ -97,7 +98,6 @@ def test_next_probs_by_hand():
 
 # %% ../nbs/39_model.generate.ipynb #c023
 def test_next_probs_equal_transformers():
-    from transformers import LogitsProcessorList, MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
     gen = torch.Generator().manual_seed(0)
     for temperature,top_k,top_p,min_p in ((.7,9,.8,.05), (1.3,50,.5,.2), (1.,3,.99,.01), (.3,40,.95,.3)):
         z = 3*torch.randn(4, 60, generator=gen, dtype=torch.float64)

@@ -26,6 +26,9 @@ from torch.testing import assert_close
 from llmbook.core import LlmbookError, read_json, write_json
 from llmbook.model.decoder import Decoder, DecoderConfig
 from llmbook.tokens.vocab import Tokenizer
+from transformers import AutoModelForCausalLM
+from transformers import Qwen3Config, Qwen3ForCausalLM
+from transformers import AutoTokenizer
 
 # %% ../nbs/37_model.hub.ipynb #c007
 def small_model(seed=0, **kw):
@@ -133,7 +136,6 @@ def test_dtypes():
 
 # %% ../nbs/37_model.hub.ipynb #c042
 def test_transformers_loads_ours():
-    from transformers import AutoModelForCausalLM
     for kw in (dict(), dict(tie_word_embeddings=False)):
         model = small_model(**kw)
         with tempfile.TemporaryDirectory() as d:
@@ -144,7 +146,6 @@ def test_transformers_loads_ours():
 
 # %% ../nbs/37_model.hub.ipynb #c044
 def test_we_load_theirs():
-    from transformers import Qwen3Config, Qwen3ForCausalLM
     torch.manual_seed(1)
     theirs = Qwen3ForCausalLM(Qwen3Config(vocab_size=90, hidden_size=40, intermediate_size=56, num_hidden_layers=2, num_attention_heads=5,
         num_key_value_heads=1, head_dim=8, rope_parameters=dict(rope_type='default', rope_theta=333.), tie_word_embeddings=False)).eval()
@@ -160,7 +161,6 @@ def test_we_load_theirs():
 
 # %% ../nbs/37_model.hub.ipynb #c046
 def test_transformers_tokenizes_alike():
-    from transformers import AutoTokenizer
     with tempfile.TemporaryDirectory() as d:
         theirs = AutoTokenizer.from_pretrained(save_pretrained(small_model(), d, tokenizer))
     chat = [dict(role='user', content='sat the cat? naïve 猫'), dict(role='assistant', content='on the mat'), dict(role='user', content='and the dog?')]

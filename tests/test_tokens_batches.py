@@ -9,6 +9,7 @@ from llmbook.tokens.batches import (
     keyed_permutation,
     shuffled,
     Batches,
+    GrowingBatches,
     document_mask,
     EvalWindows,
     best_fit,
@@ -204,6 +205,18 @@ def test_ranks_share_the_row():
         test_eq([r.epoch(12) for r in ranks], [alone.epoch(12)]*3)
 
 # %% ../nbs/22_tokens.batches.ipynb #c043
+def test_sequences_grow_and_tokens_stay():
+    with tempfile.TemporaryDirectory() as d:
+        write_tokens(modules('heapq', 'bisect', 'textwrap'), Letters(), d)
+        store = TokenStore(d)
+        growing,plain = GrowingBatches(store, [(16, .5), (64, .25), (128, .25)], 256, steps=8, seed=3),Batches(store, 64, 4, derive_seed(3, 64))
+        shapes = [tuple(growing.batch(s)['labels'].shape) for s in range(9)]
+        assert_close(growing.batch(5), plain.batch(1))
+    test_eq(shapes, [(16, 16)]*4 + [(4, 64)]*2 + [(2, 128)]*3)
+    with expect_fail(LlmbookError, 'add up to 1'): GrowingBatches(store, [(16, .5), (64, .4)], 256, 8)
+    shapes[0],shapes[-1]
+
+# %% ../nbs/22_tokens.batches.ipynb #c046
 def test_the_mask_is_causal_and_stays_inside():
     doc_ids = torch.tensor([[0, 0, 1, 1, 1, 2], [1, 1, 1, 1, 1, 1]])
     mask = document_mask(doc_ids)
@@ -214,7 +227,7 @@ def test_the_mask_is_causal_and_stays_inside():
     assert_close(mask[1,0], torch.ones(6, 6).bool().tril())
     mask[0,0].int()
 
-# %% ../nbs/22_tokens.batches.ipynb #c051
+# %% ../nbs/22_tokens.batches.ipynb #c054
 def test_every_token_is_counted_once():
     with tempfile.TemporaryDirectory() as d:
         write_tokens(['two', 'words', 'or a few more of them'], Letters(), d)
@@ -230,7 +243,7 @@ def test_every_token_is_counted_once():
         few = list(EvalWindows(store, 8, 3, batch_size=2))
     [(show(i), show(l.where(l != -100, 3))) for b in few[:2] for i,l in zip(b['input_ids'], b['labels'])]
 
-# %% ../nbs/22_tokens.batches.ipynb #c055
+# %% ../nbs/22_tokens.batches.ipynb #c058
 def test_a_part_has_its_own_bytes():
     with tempfile.TemporaryDirectory() as d:
         write_tokens(['two', 'wördz', 'or a few more'], Letters(), d)
@@ -243,7 +256,7 @@ def test_a_part_has_its_own_bytes():
             test_eq(part.n_bytes, sum([3, 6, 13][:n_docs]))
         with expect_fail(LlmbookError, 'must be from 1 to seq_len'): EvalWindows(store, 6, 7)
 
-# %% ../nbs/22_tokens.batches.ipynb #c060
+# %% ../nbs/22_tokens.batches.ipynb #c063
 def test_best_fit_fills_rows():
     test_eq(best_fit([3, 6, 2, 5, 4], room=10), [[1, 4], [3, 0, 2]])
     sizes = np.random.default_rng(0).integers(1, 30, 500).tolist()
@@ -253,7 +266,7 @@ def test_best_fit_fills_rows():
     assert len(rows) <= sum(sizes)/64*1.02 + 1
     len(rows), sum(sizes)/64
 
-# %% ../nbs/22_tokens.batches.ipynb #c064
+# %% ../nbs/22_tokens.batches.ipynb #c067
 def test_packed_rows_keep_every_example():
     packed = pack_examples([example(b'2+2?', b'4'), example(b'hi', b'hello'), example(b'', b'ok')], seq_len=12, pad_id=3)
     test_eq([show(r) for r in packed.input_ids], ['¶hihello¶ok·', '¶2+2?4······'])
@@ -261,7 +274,7 @@ def test_packed_rows_keep_every_example():
     test_eq(packed.doc_ids.tolist(), [[0]*8 + [1]*3 + [-1], [0]*6 + [-1]*6])
     packed.stats
 
-# %% ../nbs/22_tokens.batches.ipynb #c066
+# %% ../nbs/22_tokens.batches.ipynb #c069
 def test_padding_with_the_end_token_still_learns_to_stop():
     three = [example(b'2+2?', b'4'), example(b'hi', b'hello'), example(b'why', b'so')]
     usual,odd = (pack_examples(three, 16, pad_id=p) for p in (3, 0))
@@ -269,7 +282,7 @@ def test_padding_with_the_end_token_still_learns_to_stop():
     test_eq((odd.labels == 0).sum().item(), 3)
     test_eq(odd.stats['supervised'], sum(sum(mask) for _,mask in three))
 
-# %% ../nbs/22_tokens.batches.ipynb #c067
+# %% ../nbs/22_tokens.batches.ipynb #c070
 def test_what_is_left_out_is_counted():
     long,mute,fine = ([0]+[9]*30+[0], [1]*32),([0, 9, 9], [0]*3),([0, 9, 8, 0], [0, 0, 1, 1])
     packed = pack_examples([long, mute, fine], 16, pad_id=3)
@@ -277,7 +290,7 @@ def test_what_is_left_out_is_counted():
     test_eq(pack_examples([long, mute, fine], 16, pad_id=3, too_long='cut').stats['examples'], 2)
     with expect_fail(LlmbookError, 'None of 2 examples fits 16 tokens'): pack_examples([long, mute], 16, pad_id=3)
 
-# %% ../nbs/22_tokens.batches.ipynb #c071
+# %% ../nbs/22_tokens.batches.ipynb #c074
 def test_nobody_sees_padding():
     packed = pack_examples([([0, 9, 8, 0], [1]*4), ([0, 7, 0], [1]*3)], 8, pad_id=3)
     mask = document_mask(packed.doc_ids)[0,0]
@@ -285,7 +298,7 @@ def test_nobody_sees_padding():
     test_eq(pad.sum().item(), 3)
     assert mask.any(-1).all() and not mask[~pad][:,pad].any() and (packed.labels[0,pad] == -100).all()
 
-# %% ../nbs/22_tokens.batches.ipynb #c074
+# %% ../nbs/22_tokens.batches.ipynb #c077
 def test_packed_batches_visit_every_row():
     packed = pack_examples([([0, i, 0], [1]*3) for i in range(10, 31)], 6, pad_id=3)
     batches = PackedBatches(packed, batch_size=2, seed=5)

@@ -19,6 +19,7 @@ from fastcore.test import test_eq, expect_fail
 import copy
 from llmbook.model.attention import attention, causal_mask, rms_norm, visibility
 from llmbook.model.decoder import Decoder, DecoderConfig
+from torch.utils._python_dispatch import TorchDispatchMode
 
 def small(seed=0):
     "A decoder of two layers with weights that let every path be seen."
@@ -76,7 +77,6 @@ def test_chunked_loss_equals_plain_loss():
 
 # %% ../nbs/41_train.kernels.ipynb #c040
 def test_speed_up_changes_nothing_but_time():
-    import copy
     plain,batch = small(),rows(3, 20)
     batch['doc_ids'] = torch.tensor([[0]*20, [0]*7 + [1]*13, [0]*20])
     fast = copy.deepcopy(speed_up(copy.deepcopy(plain)))

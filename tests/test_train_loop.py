@@ -48,7 +48,7 @@ def test_working_copy_gives_the_masters_gradient():
     assert min(cos) > .99
     min(cos)
 
-# %% ../nbs/42_train.loop.ipynb #c033
+# %% ../nbs/42_train.loop.ipynb #c034
 def test_accumulation_equals_the_whole_batch():
     batch = Counting(6, 16).batch(1)
     batch['labels'][0,:15] = -100
@@ -64,13 +64,32 @@ def test_accumulation_equals_the_whole_batch():
         assert_close(r.grad, p.grad, rtol=1e-4, atol=1e-7)
     test_eq(n, 6*16 - 15 - 6)
 
-# %% ../nbs/42_train.loop.ipynb #c034
+# %% ../nbs/42_train.loop.ipynb #c036
+def test_copies_side_by_side_change_nothing():
+    batch = Counting(10, 16).batch(3)
+    def gradients(copies, dtype):
+        m = toy()
+        loss,_ = accumulate(Workers(m, dtype, copies), batch, micro_rows=4)
+        return [loss, *(p.grad for p in m.parameters())]
+    for dtype in (torch.float32, torch.bfloat16):
+        for a,b in zip(gradients(1, dtype), gradients(2, dtype)): assert torch.equal(a, b)
+    len(gradients(2, torch.bfloat16))
+
+# %% ../nbs/42_train.loop.ipynb #c038
+def test_a_failing_copy_fails_the_step():
+    def half_broken(model, piece):
+        if piece['labels'].shape[0] == 2: raise ValueError('no such shape')
+        return lm_loss(model, piece)
+    with expect_fail(ValueError, 'no such shape'): accumulate(Workers(toy(), torch.float32, 3), Counting(10, 16).batch(3), 4, half_broken)
+    test_eq(torch.get_num_threads(), Workers(toy(), torch.float32).threads)
+
+# %% ../nbs/42_train.loop.ipynb #c039
 def test_accumulation_refuses_a_batch_without_labels():
     batch = Counting().batch(0)
     batch['labels'][:] = -100
     with expect_fail(LlmbookError, 'no token to learn'): accumulate(Workers(toy(), torch.float32), batch)
 
-# %% ../nbs/42_train.loop.ipynb #c039
+# %% ../nbs/42_train.loop.ipynb #c044
 def test_checkpoint_cut_short_is_one_sentence():
     with tempfile.TemporaryDirectory() as d:
         m = toy()
@@ -81,7 +100,7 @@ def test_checkpoint_cut_short_is_one_sentence():
         with expect_fail(LlmbookError, 'step-00000007 cannot be read'): load_checkpoint(d, m, build_optimizers(m))
         test_eq(load_checkpoint(Path(d)/'none', m, []), None)
 
-# %% ../nbs/42_train.loop.ipynb #c044
+# %% ../nbs/42_train.loop.ipynb #c049
 def test_metrics_drop_what_will_be_done_again():
     with tempfile.TemporaryDirectory() as d:
         log = Metrics(d)
@@ -93,7 +112,7 @@ def test_metrics_drop_what_will_be_done_again():
         again.close()
         test_eq([(r['step'], r['loss']) for r in read_metrics(log.path)], [(1, 1.), (2, .5), (3, 9.)])
 
-# %% ../nbs/42_train.loop.ipynb #c049
+# %% ../nbs/42_train.loop.ipynb #c054
 def test_evaluate_bpb_of_a_model_that_knows_nothing():
     class Windows(list): n_bytes = 512
     m = toy()
@@ -103,7 +122,7 @@ def test_evaluate_bpb_of_a_model_that_knows_nothing():
     test_eq(held['tokens'], 256)
     held
 
-# %% ../nbs/42_train.loop.ipynb #c062
+# %% ../nbs/42_train.loop.ipynb #c067
 def test_killed_and_continued_is_bit_identical():
     code = '''
 import os, sys, torch
@@ -126,7 +145,7 @@ print(' '.join(p.detach().numpy().tobytes().hex() for p in m.parameters()))
     test_eq(again == through, True)
     killed
 
-# %% ../nbs/42_train.loop.ipynb #c064
+# %% ../nbs/42_train.loop.ipynb #c069
 def test_interrupted_and_continued_is_bit_identical():
     class Tired(Counting):
         def batch(self, step):
@@ -143,13 +162,13 @@ def test_interrupted_and_continued_is_bit_identical():
         train(two, data, toy_settings(), f'{d}/two', quiet=True)
     for p,q in zip(one.parameters(), two.parameters()): assert torch.equal(p, q)
 
-# %% ../nbs/42_train.loop.ipynb #c066
+# %% ../nbs/42_train.loop.ipynb #c071
 def test_other_settings_are_refused():
     with tempfile.TemporaryDirectory() as d:
         train(toy(), Counting(), toy_settings(tokens=128*3), d, quiet=True)
         with expect_fail(LlmbookError, 'other settings'): train(toy(), Counting(), toy_settings(lr_matrix=.5), d, quiet=True)
 
-# %% ../nbs/42_train.loop.ipynb #c069
+# %% ../nbs/42_train.loop.ipynb #c074
 def test_non_finite_loss_is_skipped_then_stops():
     def poisoned(model, batch):
         bad = batch['input_ids'][0,0] == poison

@@ -118,7 +118,7 @@ def test_pairs_from_python():
     test_eq(asked['geo.shapes.Circle', 'describe'], {'A round shape, known by its radius. It has no corners.'})
     test_eq(asked['geo.shapes.grow', 'arguments'], {'`shape`, `factors`, `keep` and `more`.'})
     test_eq(asked['geo.shapes.Circle.area', 'arguments'], {'`digits`.'})
-    test_eq(asked['geo.shapes.Circle.area', 'name'], {'`geo.shapes.Circle.area`.'})
+    test_eq(asked['geo.shapes.Circle.area', 'name'], {'`area`.'})
     test_eq({k for n,k in asked if n == 'geo.shapes.Circle'}, {'describe', 'name'})
     test_eq({k for n,k in asked if n == 'geo.shapes.Circle.area'}, {'describe', 'document', 'arguments', 'name'})
     test_eq({n for n,_ in asked}, {'geo.shapes.Circle', 'geo.shapes.Circle.area', 'geo.shapes.grow'})

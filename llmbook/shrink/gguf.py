@@ -19,7 +19,8 @@ from fastcore.basics import patch
 from gguf import GGMLQuantizationType as GGMLType
 from torch import nn
 from ..core import LlmbookError, atomic_open, require
-from ..tokens.vocab import PRE_TOKENIZER, Tokenizer, chat_runs
+from ..tokens.convert import gguf_vocab
+from ..tokens.vocab import Tokenizer, chat_runs
 from ..model.decoder import check_export
 from ..model.generate import Sampling, sample_token
 
@@ -53,10 +54,7 @@ def gguf_metadata(
     sampling:Sampling=None # What runtimes should do unless told otherwise
 )->dict: # Key → value, in the file's order
     "Everything a runtime must know beside the weights."
-    c,s,V = config,sampling or Sampling(),tokenizer.vocab_size
-    require(V <= c.vocab_size, f'The tokenizer has {V} entries and the model only {c.vocab_size}; use the tokenizer it was trained with.')
-    kinds = [gguf.TokenType.CONTROL if i in tokenizer.special_ids else gguf.TokenType.NORMAL for i in range(V)]
-    pads = range(V, c.vocab_size)
+    c,s = config,sampling or Sampling()
     general = {'type':'model', 'name':name, 'license':license, 'file_type':int(_FILE_TYPES[dtype]), 'quantization_version':2,
         'sampling.temp':float(s.temperature), 'sampling.top_k':int(s.top_k), 'sampling.top_p':float(s.top_p),
         'sampling.min_p':float(s.min_p), 'sampling.penalty_repeat':1.}
@@ -64,10 +62,7 @@ def gguf_metadata(
         'feed_forward_length':c.intermediate_size, 'attention.head_count':c.num_attention_heads,
         'attention.head_count_kv':c.num_key_value_heads, 'attention.key_length':c.head_dim, 'attention.value_length':c.head_dim,
         'attention.layer_norm_rms_epsilon':float(c.rms_norm_eps), 'rope.freq_base':float(c.rope_theta)}
-    ggml = {'model':'gpt2', 'pre':PRE_TOKENIZER, 'tokens':tokenizer.tokens + [f'[PAD{i}]' for i in pads],
-        'token_type':[int(k) for k in kinds] + [int(gguf.TokenType.UNUSED) for _ in pads], 'merges':tokenizer.merges,
-        'bos_token_id':tokenizer.bos_id, 'eos_token_id':tokenizer.im_end_id, 'padding_token_id':tokenizer.pad_id,
-        'add_bos_token':False}
+    ggml = gguf_vocab(tokenizer, c.vocab_size)
     keys = {f'general.{k}':v for k,v in general.items() if v != ''} | {f'qwen3.{k}':v for k,v in arch.items()}
     return keys | {f'tokenizer.ggml.{k}':v for k,v in ggml.items()} | {'tokenizer.chat_template':tokenizer.chat_template}
 

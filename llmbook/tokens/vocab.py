@@ -7,7 +7,7 @@ __all__ = ['PRE_TOKENIZER', 'SPLIT_PATTERN', 'SPECIAL_TOKENS', 'MAX_TOKEN_BYTES'
            'new_bpe', 'train_bpe', 'Tokenizer', 'render_chat', 'chat_runs', 'tokens_html']
 
 # %% ../../nbs/21_tokens.vocab.ipynb #c002
-import functools, html, json, re
+import functools, html, importlib, json, re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 import jinja2, numpy as np
@@ -96,10 +96,13 @@ class Tokenizer:
         self.bos_id = self.eot_id = bpe.token_to_id('<|endoftext|>')
         self.im_start_id,self.im_end_id = bpe.token_to_id('<|im_start|>'),bpe.token_to_id('<|im_end|>')
         self.pad_id,self.vocab_size = bpe.token_to_id('<|pad|>'),bpe.get_vocab_size()
-        added,alphabet = bpe.get_added_tokens_decoder(),byte_alphabet()
-        self.special_ids = {i for i,t in added.items() if t.special}
-        self._bytes = [t.encode() if i in added else bytes(alphabet[c] for c in t) for i,t in enumerate(self.tokens)]
+        self.special_ids = {i for i,t in bpe.get_added_tokens_decoder().items() if t.special}
+        self._bytes = self._spell()
         self.token_bytes = np.array([0 if i in self.special_ids else len(b) for i,b in enumerate(self._bytes)])
+
+    def _spell(self):
+        added,alphabet = self.bpe.get_added_tokens_decoder(),byte_alphabet()
+        return [t.encode() if i in added else bytes(alphabet[c] for c in t) for i,t in enumerate(self.tokens)]
 
     @property
     def tokens(self)->list[str]:
@@ -119,7 +122,12 @@ class Tokenizer:
         "A hash of everything that decides ids: equal tokenizers have equal fingerprints."
         return stable_hash([self.bpe.to_str(), self.chat_template])
 
-def _from_json(text, chat_template=None): return Tokenizer(_Fast.from_str(text), chat_template)
+def _from_json(text, chat_template=None):
+    bpe,own = _Fast.from_str(text),new_bpe()
+    state = lambda part: part and part.__getstate__()
+    like_ours = all(state(getattr(bpe, k)) == state(getattr(own, k)) for k in ('normalizer', 'pre_tokenizer', 'decoder'))
+    if like_ours and isinstance(bpe.model, models.BPE): return Tokenizer(bpe, chat_template)
+    return importlib.import_module('llmbook.tokens.convert').BroughtTokenizer(bpe, chat_template)
 
 @patch(cls_method=True)
 def train(cls:Tokenizer,
@@ -246,12 +254,17 @@ def chat_with_mask(self:Tokenizer,
     ids,mask = [],[]
     controls = {self.bpe.id_to_token(i): i for i in self.special_ids}
     for control,pieces in chat_runs(messages, self.chat_template, controls, add_generation_prompt):
-        new = [controls[control]] if control else self.encode(''.join(t for t,_ in pieces))
+        new,first = ([controls[control]], [0]) if control else self._run(''.join(t for t,_ in pieces))
         said = [s for t,s in pieces for _ in t.encode()]
-        first = np.cumsum([0] + [len(self._bytes[i]) for i in new])
         ids += new
-        mask += [said[b] for b in first[:-1]]
+        mask += [said[b] for b in first]
     return ids,mask
+
+@patch
+def _run(self:Tokenizer, text):
+    "Ids of the text between two control tokens, and the byte at which each begins."
+    ids = self.encode(text)
+    return ids,np.cumsum([0] + [len(self._bytes[i]) for i in ids])[:-1]
 
 @patch
 def chat(self:Tokenizer,
@@ -299,6 +312,6 @@ def load(cls:Tokenizer,
     "Read a tokenizer back."
     file,template = Path(folder)/'tokenizer.json',Path(folder)/'chat_template.jinja'
     read_json(file)
-    try: bpe = _Fast.from_file(str(file))
+    try: return _from_json(file.read_text(encoding='utf-8'), template.read_text(encoding='utf-8') if template.exists() else None)
+    except LlmbookError: raise
     except Exception as e: raise LlmbookError(f'{file} is not a tokenizer: {e}; make it again.') from None
-    return cls(bpe, template.read_text(encoding='utf-8') if template.exists() else None)

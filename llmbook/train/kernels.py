@@ -121,13 +121,13 @@ class ChunkedLoss(torch.autograd.Function):
         dh,dw,total = torch.zeros_like(h),torch.zeros(w.shape, dtype=torch.float32, device=w.device),0.
         for i in range(0, len(h), chunk):
             x,y = h[i:i+chunk],labels[i:i+chunk]
-            keep = y != -100
-            logp = torch.log_softmax((x @ w.T).float(), -1)
-            target = y.clamp(min=0)[:,None]
-            total = total - logp.gather(1, target)[keep].sum()
-            p = logp.exp_()
-            p.scatter_add_(1, target, torch.full_like(target, -1, dtype=p.dtype))
-            p = p.mul_(keep[:,None]).to(h.dtype)
+            keep,target = (y != -100)[:,None],y.clamp(min=0)[:,None]
+            z = (x @ w.T).float()
+            top,wanted = z.amax(-1, keepdim=True),z.gather(1, target)
+            p = z.sub_(top).exp_()
+            mass = p.sum(-1, keepdim=True)
+            total = total + (mass.log() + top - wanted)[keep].sum()
+            p = p.mul_(keep/mass).scatter_add_(1, target, -keep.to(p.dtype)).to(h.dtype)
             torch.mm(p, w, out=dh[i:i+chunk])
             dw += p.T @ x
         ctx.save_for_backward(dh, dw.to(w.dtype))

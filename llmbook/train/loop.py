@@ -9,11 +9,13 @@ __all__ = ['Counting', 'toy', 'TrainConfig', 'toy_settings', 'Workers', 'accumul
 # %% ../../nbs/42_train.loop.ipynb #c002
 import copy, json, math, os, shutil, signal, threading, time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, fields
 from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import nn, Tensor
+from fastcore.basics import patch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from ..core import (LlmbookError, Progress, pick_dtype, read_json, require, stable_hash, to_plain, write_json)
@@ -54,7 +56,8 @@ class TrainConfig:
     "How to train. Learning rates are peaks; `TrainConfig` and the data decide the result together."
     tokens:int=1_000_000 # Training tokens in all; rounded up to whole steps
     batch_tokens:int=4096 # Tokens in one optimiser step
-    micro_rows:int=0 # Sequences in one forward pass; 0 is the whole batch
+    micro_tokens:int=0 # Tokens in one forward pass; 0 is the whole batch
+    copies:int=0 # Micro-batches computed side by side on a CPU; 0 is one a core. The result is the same
     optimizer:str='muon' # Of the hidden matrices: 'muon' or 'adamw'
     lr_matrix:float=.02 # Peak learning rate of hidden matrices
     lr_embed:float=.005 # … of embeddings and output layer
@@ -91,30 +94,60 @@ def toy_settings(
 
 # %% ../../nbs/42_train.loop.ipynb #c026
 class Workers:
-    "A master model in float32 and the working copy that computes, in `dtype`; the same object when `dtype` is float32."
+    "A master model in float32 and one or more working copies that compute, in `dtype`; a single copy in float32 is the master itself."
     def __init__(self,
         model:nn.Module, # The master, float32
-        dtype:torch.dtype # Of the working copy
+        dtype:torch.dtype, # Of the working copies
+        copies:int=1 # How many compute side by side, each with its share of the processor's cores
     ):
+        own = dtype == torch.float32 and copies == 1
         self.master = model
-        self.working = speed_up(model if dtype == torch.float32 else copy.deepcopy(model).to(dtype))
-        self.pairs = [(m, w) for m,w in zip(model.parameters(), self.working.parameters()) if m is not w and m.requires_grad]
+        self.copies = [speed_up(model if own else copy.deepcopy(model).to(dtype)) for _ in range(copies)]
+        self.pairs = [[] if own else [(m, w) for m,w in zip(model.parameters(), c.parameters()) if m.requires_grad] for c in self.copies]
+        self.threads = torch.get_num_threads()
+        self.share = max(1, self.threads//copies)
+        self.pool = ThreadPoolExecutor(copies-1, initializer=torch.set_num_threads, initargs=(self.share,)) if copies > 1 else None
         self.refresh()
+
+    @property
+    def working(self)->nn.Module: return self.copies[0]
 
     @torch.no_grad()
     def refresh(self)->None:
-        "Copy the master's weights into the working copy."
-        if self.pairs: torch._foreach_copy_([w for _,w in self.pairs], [m for m,_ in self.pairs])
+        "Copy the master's weights into the working copies."
+        for pairs in self.pairs:
+            if pairs: torch._foreach_copy_([w for _,w in pairs], [m for m,_ in pairs])
 
     def collect(self)->None:
-        "Add the working copy's gradients to the master's, in float32, and clear them."
-        for m,w in self.pairs:
+        "Add the working copies' gradients to the master's, in float32 and in the order of the copies, and clear them."
+        for m,w in (pair for pairs in self.pairs for pair in pairs):
             if w.grad is None: continue
             if m.grad is None: m.grad = w.grad.float()
             else: m.grad.add_(w.grad)
             w.grad = None
 
 # %% ../../nbs/42_train.loop.ipynb #c031
+@patch
+def forward_backward(self:Workers,
+    objective:Callable, # `(model, batch)` to a summed loss
+    pieces:list[dict], # As many batches as there are copies, or fewer
+    n:int # What the loss is divided by before the backward pass
+)->Tensor: # Sum of the losses; the gradients stay with the copies
+    "Run one piece on each copy, side by side."
+    def work(model, piece):
+        loss = objective(model, piece)
+        (loss/n).backward()
+        return loss.detach()
+    if self.pool is None: return sum(work(c, p) for c,p in zip(self.copies, pieces))
+    jobs = [self.pool.submit(work, c, p) for c,p in zip(self.copies[1:], pieces[1:])]
+    torch.set_num_threads(self.share)
+    try: first = work(self.copies[0], pieces[0])
+    finally:
+        torch.set_num_threads(self.threads)
+        wait(jobs)
+    return sum((j.result() for j in jobs), first)
+
+# %% ../../nbs/42_train.loop.ipynb #c032
 def accumulate(
     workers:Workers, # Master and working copy; gradients end up in the master
     batch:dict, # Tensors `(B, T)`
@@ -124,16 +157,15 @@ def accumulate(
     "Forward and backward over a batch, in pieces."
     n = int((batch['labels'] != -100).sum())
     require(n, 'A batch has no token to learn from: every label is masked; check the loss mask.')
-    rows = micro_rows or len(batch['labels'])
+    rows,k = micro_rows or len(batch['labels']),len(workers.copies)
+    pieces = [{name: v[i:i+rows] for name,v in batch.items()} for i in range(0, len(batch['labels']), rows)]
     total = 0.
-    for i in range(0, len(batch['labels']), rows):
-        loss = objective(workers.working, {k: v[i:i+rows] for k,v in batch.items()})
-        (loss/n).backward()
+    for i in range(0, len(pieces), k):
+        total = total + workers.forward_backward(objective, pieces[i:i+k], n)
         workers.collect()
-        total = total + loss.detach()
     return total/n, n
 
-# %% ../../nbs/42_train.loop.ipynb #c037
+# %% ../../nbs/42_train.loop.ipynb #c042
 def save_checkpoint(
     folder:str|Path, # The run's training folder
     model:nn.Module, # The master
@@ -158,7 +190,7 @@ def save_checkpoint(
         if old != final: shutil.rmtree(old)
     return final
 
-# %% ../../nbs/42_train.loop.ipynb #c038
+# %% ../../nbs/42_train.loop.ipynb #c043
 def load_checkpoint(
     folder:str|Path, # As in `save_checkpoint`
     model:nn.Module, # Filled in place
@@ -180,7 +212,7 @@ def load_checkpoint(
         raise LlmbookError(f'The checkpoint {found[-1]} cannot be read ({type(e).__name__}: {e}); {remedy}') from None
     return state
 
-# %% ../../nbs/42_train.loop.ipynb #c042
+# %% ../../nbs/42_train.loop.ipynb #c047
 class Metrics:
     "Append numbers to `metrics.jsonl`, and to wandb or TensorBoard when named."
     def __init__(self,
@@ -219,7 +251,7 @@ class Metrics:
         if self.wandb: self.wandb.finish()
         if self.board: self.board.close()
 
-# %% ../../nbs/42_train.loop.ipynb #c043
+# %% ../../nbs/42_train.loop.ipynb #c048
 def read_metrics(
     path:str|Path # A `metrics.jsonl`
 )->list[dict]: # Whole lines only; a last line cut by a kill is left out
@@ -231,7 +263,7 @@ def read_metrics(
         except ValueError: break
     return rows
 
-# %% ../../nbs/42_train.loop.ipynb #c047
+# %% ../../nbs/42_train.loop.ipynb #c052
 @torch.no_grad()
 def evaluate_bpb(
     model:nn.Module, # Any precision
@@ -251,7 +283,7 @@ def evaluate_bpb(
     model.train(was)
     return dict(loss=total/n, bpb=bits_per_byte(total, windows.n_bytes), tokens=n, bytes=windows.n_bytes)
 
-# %% ../../nbs/42_train.loop.ipynb #c052
+# %% ../../nbs/42_train.loop.ipynb #c057
 class Interrupted(LlmbookError):
     "The run was asked to stop, saved its state, and can be continued."
 
@@ -268,7 +300,7 @@ class _Stop:
     def __exit__(self, *exc):
         for s,h in self.old.items(): signal.signal(s, h)
 
-# %% ../../nbs/42_train.loop.ipynb #c053
+# %% ../../nbs/42_train.loop.ipynb #c058
 def train(
     model:nn.Module, # The master, float32, on its device; trained in place
     batches, # `batch(step)` gives a dict of tensors `(B, T)`: see `llmbook.tokens.batches.Batches`
@@ -286,8 +318,8 @@ def train(
     optimizers = build_optimizers(model, config.optimizer, config.lr_matrix, config.lr_embed, config.lr_vector,
         config.weight_decay, **(dict(steps=config.ns_steps, method=config.ns_method) if config.optimizer == 'muon' else {}))
     state = _restore(folder, model, optimizers, config)
-    workers,metrics = Workers(model, dtype),Metrics(folder, state['step'], track, to_plain(config))
-    if config.compile: workers.working.compile()
+    workers,metrics = Workers(model, dtype, _copies(config, batches, device)),Metrics(folder, state['step'], track, to_plain(config))
+    for c in workers.copies if config.compile else []: c.compile()
     bar = Progress(config.tokens, label, start=state['step']*config.batch_tokens, disable=quiet)
     with _Stop() as stop, bar:
         while state['step'] < config.steps:
@@ -305,14 +337,14 @@ def train(
     return dict(steps=state['step'], tokens=state['tokens'], seconds=seconds, tokens_per_second=state['tokens']/seconds,
                 loss=state['loss'], skipped=state['skipped'])
 
-# %% ../../nbs/42_train.loop.ipynb #c055
+# %% ../../nbs/42_train.loop.ipynb #c060
 def _one_step(state, workers, optimizers, batches, config, objective, metrics, bar, device)->None:
     "Take one optimiser step, or skip it where the loss is not finite, and write its numbers down."
     t0 = time.perf_counter()
     batch = {k: v.to(device, non_blocking=True) for k,v in batches.batch(state['step']).items()}
     factor = get_schedule(config.schedule)(state['step'], config.steps, round(config.warmup*config.steps), config.final_lr)
     set_lr(optimizers, factor)
-    loss,n = accumulate(workers, batch, config.micro_rows, objective)
+    loss,n = accumulate(workers, batch, _micro_rows(config, batch), objective)
     norm = float(clip_by_norm(workers.master.parameters(), config.clip or math.inf))
     loss = float(loss)
     if math.isfinite(loss) and math.isfinite(norm):
@@ -330,14 +362,22 @@ def _one_step(state, workers, optimizers, batches, config, objective, metrics, b
     metrics.log(state['step'], loss=loss, lr=factor, grad_norm=norm, tokens=state['tokens'], tokens_per_second=tokens/spent)
     bar.update(config.batch_tokens, loss=f'{loss:.3f}')
 
-# %% ../../nbs/42_train.loop.ipynb #c056
+# %% ../../nbs/42_train.loop.ipynb #c061
 def _restore(folder, model, optimizers, config)->dict:
     "The state to go on from; a checkpoint of other settings is refused."
     state = load_checkpoint(folder, model, optimizers)
-    print_of = stable_hash({k: v for k,v in to_plain(config).items() if k not in ('save_every', 'compile')})
+    print_of = stable_hash({k: v for k,v in to_plain(config).items() if k not in ('save_every', 'compile', 'copies')})
     if state is None: state = dict(step=0, tokens=0, seconds=0., loss=float('nan'), bad=0, skipped=0, config=print_of)
     require(state['config'] == print_of, f'{folder} holds a checkpoint of other settings; choose another folder or delete it.')
     return state
+
+def _micro_rows(config, batch)->int:
+    return max(1, config.micro_tokens//batch['labels'].shape[1]) if config.micro_tokens else 0
+
+def _copies(config, batches, device)->int:
+    batch = batches.batch(0)
+    pieces = -(-len(batch['labels'])//(_micro_rows(config, batch) or len(batch['labels'])))
+    return min(pieces, config.copies or torch.get_num_threads()) if device.type == 'cpu' else 1
 
 def _due(step, config)->bool:
     every = max(1, config.eval_every//config.batch_tokens)

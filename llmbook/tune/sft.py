@@ -74,7 +74,7 @@ def _listed(words): return words[0] if len(words) == 1 else ', '.join(words[:-1]
 
 def _more_pairs(name, node, lines, doc, seed): # What a definition can be asked beside its purpose
     home,_,short = name.rpartition('.')
-    if home: yield _pair('name', name, seed, f'`{name}`.', home=home, doc=doc)
+    if home: yield _pair('name', name, seed, f'`{short}`.', home=home, doc=doc)
     if isinstance(node, ast.ClassDef): return
     a,args = node.args,ast.unparse(node.args)
     names = [x.arg for x in (*a.posonlyargs, *a.args, a.vararg, *a.kwonlyargs, a.kwarg) if x]
