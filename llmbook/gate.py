@@ -153,7 +153,8 @@ def imported_modules(
     for n in ast.walk(ast.parse(Path(path).read_text(encoding='utf-8'))):
         if isinstance(n, ast.ImportFrom) and n.level:
             base = module.split('.')[:-n.level]
-            found.add('.'.join(base + (n.module.split('.') if n.module else [])))
+            if n.module: found.add('.'.join([*base, n.module]))
+            else: found |= {'.'.join([*base, a.name]) for a in n.names if not a.name.startswith('_')}
         elif isinstance(n, ast.ImportFrom) and (n.module or '').startswith('llmbook.'): found.add(n.module[8:])
         elif isinstance(n, ast.Import): found |= {a.name[8:] for a in n.names if a.name.startswith('llmbook.')}
     return found

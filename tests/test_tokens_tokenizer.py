@@ -42,7 +42,7 @@ def hf_machine(model, name='qwen2'):
                                                      pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
     return machine
 
-# %% ../nbs/20_tokens.tokenizer.ipynb #c070
+# %% ../nbs/20_tokens.tokenizer.ipynb #c071
 SPECIAL = ('<|endoftext|>', '<|im_end|>', 'self')
 FAMILIES = (CharTokenizer, WordTokenizer, BPETokenizer, WordPieceTokenizer, UnigramTokenizer)
 five = [c.train(texts[:6] + ['naïve 字字'], 700, SPECIAL) for c in FAMILIES]
@@ -134,7 +134,7 @@ def test_merge_scored_is_merge_naive():
         assert list(quick.items()) == list(slow.items()) and made_quick == made
     same()
 
-# %% ../nbs/20_tokens.tokenizer.ipynb #c044
+# %% ../nbs/20_tokens.tokenizer.ipynb #c045
 def test_wordpiece_equals_tokenizers():
     for ours in (WordPieceTokenizer.train(texts[:9], 1200), WordPieceTokenizer.train(texts[:9], 900, lossless=False)):
         text_of = to_printable if ours.lossless else bytes.decode
@@ -145,7 +145,7 @@ def test_wordpiece_equals_tokenizers():
         test_eq(ours.decode(ours.encode('unhashable self')), 'unhashable self')
         for p in unseen: test_eq(ours.encode(p) if ours.lossless else ours._encode_piece(p), theirs(p))
 
-# %% ../nbs/20_tokens.tokenizer.ipynb #c052
+# %% ../nbs/20_tokens.tokenizer.ipynb #c053
 def test_lattice_sums_over_all_cuts():
     names,p = [b't', b'h', b'e', b'th', b'he', b'the'],np.log([.1, .1, .2, .3, .2, .1])
     strings,times = [b'the', b'hthe', b't'],np.array([5, 2, 1])
@@ -162,7 +162,7 @@ def test_lattice_sums_over_all_cuts():
     for k,s in enumerate(strings): test_eq(sorted(token[string == k]), sorted(viterbi(s, {t: i for i,t in enumerate(names)}, p, 3)))
     dict(zip(map(bytes.decode, names), used.round(2).tolist()))
 
-# %% ../nbs/20_tokens.tokenizer.ipynb #c055
+# %% ../nbs/20_tokens.tokenizer.ipynb #c056
 def test_em_never_lowers_the_likelihood():
     counts = count_pieces(texts[:2])
     vocab = list(BYTES) + [b'self', b'se', b'elf', b' return', b' re', b'turn', b'def', b' the', b'th', b'he']
@@ -176,7 +176,7 @@ def test_em_never_lowers_the_likelihood():
     np.testing.assert_allclose(np.exp(em_step(lattice, scores, times)[0])*used.sum(), np.maximum(used, 1e-3), rtol=1e-4)
     np.round(curve, 3)
 
-# %% ../nbs/20_tokens.tokenizer.ipynb #c058
+# %% ../nbs/20_tokens.tokenizer.ipynb #c059
 def test_frequent_substrings():
     counts = count_pieces(texts[:1])
     every = Counter()
@@ -188,7 +188,7 @@ def test_frequent_substrings():
     test_eq(frequent_substrings(counts, 10**9), hand)
     list(frequent_substrings(counts, 5).items())
 
-# %% ../nbs/20_tokens.tokenizer.ipynb #c061
+# %% ../nbs/20_tokens.tokenizer.ipynb #c062
 def test_token_worth():
     worth = token_worth([b'a', b'b', b'ab'], np.log([.3, .2, .5]), np.array([2., 1., 5.]))
     test_close(worth[2], 5*(math.log(5/8) - math.log(7/13) - math.log(6/13)))
@@ -196,7 +196,7 @@ def test_token_worth():
     assert worth[2] > 0
     round(float(worth[2]), 2)
 
-# %% ../nbs/20_tokens.tokenizer.ipynb #c064
+# %% ../nbs/20_tokens.tokenizer.ipynb #c065
 def test_unigram_equals_tokenizers():
     ours = UnigramTokenizer.train(texts[:3], 700)
     hf = hf_machine(models.Unigram(list(zip(ours.names(), ours.scores)), unk_id=None))
@@ -206,7 +206,7 @@ def test_unigram_equals_tokenizers():
     def same_ids(text): assert ours.encode(text) == hf.encode(text).ids
     same_ids()
 
-# %% ../nbs/20_tokens.tokenizer.ipynb #c068
+# %% ../nbs/20_tokens.tokenizer.ipynb #c069
 def test_sample_follows_the_probabilities():
     toy = UnigramTokenizer(list(BYTES) + [b'th', b'he', b'the'], scores=[-9.]*256 + [-8., -9., -16.])
     drawn = Counter(' '.join(toy.names(toy.sample('the', k))) for k in range(4000))
@@ -216,7 +216,7 @@ def test_sample_follows_the_probabilities():
     test_eq(toy.sample('the the', 1, sharpness=50.), toy.encode('the the'))
     {cut: (round(drawn[cut]/4000, 3), round(p, 3)) for cut,p in exact.items()}
 
-# %% ../nbs/20_tokens.tokenizer.ipynb #c071
+# %% ../nbs/20_tokens.tokenizer.ipynb #c072
 def test_every_family_gives_back_every_byte():
     mischief = st.lists(st.sampled_from([*SPECIAL, '<|', 'end|>', 'self', 'ï', '字', ' ', '\n']), max_size=9).map(''.join)
     @settings(max_examples=150, deadline=None, database=None, derandomize=True)

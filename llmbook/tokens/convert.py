@@ -14,6 +14,7 @@ import numpy as np
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as _Fast
 from ..core import LlmbookError, require
+from . import pieces
 from .vocab import (CHAT_TEMPLATE, SPECIAL_TOKENS, SPLIT_PATTERN, Tokenizer, _from_json, byte_alphabet, render_chat)
 
 # %% ../../nbs/23_tokens.convert.ipynb #c007
@@ -22,7 +23,7 @@ _O200K = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo
           r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
           r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 PATTERNS = { # name → the regular expression that cuts text into pieces
-    'gpt-2': r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+    'gpt-2': pieces.PATTERNS['gpt2'],
     'llama-bpe': SPLIT_PATTERN.replace(r'|\p{N}|', r'|\p{N}{1,3}|'), # Llama 3, and GPT-4 as first published
     'qwen2': SPLIT_PATTERN,
     'qwen35': SPLIT_PATTERN.replace(r'\p{L}+', r'[\p{L}\p{M}]+').replace(r'^\s\p{L}\p{N}', r'^\s\p{L}\p{M}\p{N}'),
@@ -91,8 +92,7 @@ def read_tiktoken(
     require(pattern, f'A tiktoken file does not hold its pattern, and {len(ranks)} tokens are those of no well-known one; '
             f'give pattern= one of {", ".join(PATTERNS)}, or a regular expression.')
     merges,stuck = recover_merges(ranks)
-    letter = {b:c for c,b in byte_alphabet().items()}
-    name = {t: ''.join(letter[b] for b in t) for t in ranks}
+    name = {t: pieces.to_printable(t) for t in ranks}
     vocab = {name[t]: r for t,r in ranks.items()}
     bpe = byte_level(models.BPE(vocab, [(name[a], name[b]) for a,b in merges], ignore_merges=bool(stuck)), pattern)
     controls = {i: s for s,i in (special_tokens or {}).items()}

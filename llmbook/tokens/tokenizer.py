@@ -322,6 +322,7 @@ class WordPieceTokenizer(BaseTokenizer):
     def _mark(self, i): return '##' if i in self.inner else ''
     def _blank(self, i): return not self.lossless and i not in self.inner
 
+# %% ../../nbs/20_tokens.tokenizer.ipynb #c040
 @patch(cls_method=True)
 def train(cls:WordPieceTokenizer,
     texts:Iterable[str|bytes], # Any number of texts, read once
@@ -350,7 +351,7 @@ def train(cls:WordPieceTokenizer,
     require_filled(whole, vocab_size)
     return cls(whole, special, pattern, lossless, None if lossless else len(special), [head+i for i,(k,_) in enumerate(tokens) if k])
 
-# %% ../../nbs/20_tokens.tokenizer.ipynb #c046
+# %% ../../nbs/20_tokens.tokenizer.ipynb #c047
 def viterbi(
     piece:bytes, # What to cut
     ids:dict[bytes,int], # Tokens
@@ -370,7 +371,7 @@ def viterbi(
         out.append(t)
     return out[::-1]
 
-# %% ../../nbs/20_tokens.tokenizer.ipynb #c049
+# %% ../../nbs/20_tokens.tokenizer.ipynb #c050
 class Lattice:
     "Every way to cut many strings into tokens."
     def __init__(self,
@@ -414,7 +415,7 @@ class Lattice:
             value[target[a:b][heads]] = add.reduceat(value[source[a:b]] + weight[a:b], heads)
         return value
 
-# %% ../../nbs/20_tokens.tokenizer.ipynb #c051
+# %% ../../nbs/20_tokens.tokenizer.ipynb #c052
 @patch
 def expected_counts(self:Lattice,
     scores:np.ndarray, # Log-probability of each token
@@ -445,7 +446,7 @@ def best_edges(self:Lattice,
     edges = np.concatenate(edges) if edges else np.zeros(0, int)
     return token[edges],self.edges[3,edges]
 
-# %% ../../nbs/20_tokens.tokenizer.ipynb #c054
+# %% ../../nbs/20_tokens.tokenizer.ipynb #c055
 def em_step(
     lattice:Lattice, # Of all pieces
     scores:np.ndarray, # Log-probability of each token
@@ -456,7 +457,7 @@ def em_step(
     used = np.maximum(used, 1e-3)
     return np.log(used/used.sum()),likelihood
 
-# %% ../../nbs/20_tokens.tokenizer.ipynb #c057
+# %% ../../nbs/20_tokens.tokenizer.ipynb #c058
 def frequent_substrings(
     counts:dict[bytes,int], # Pieces and how often they occur
     n:int, # How many to return
@@ -480,7 +481,7 @@ def frequent_substrings(
         place,name = place[live],number[live]
     return dict(sorted(found.items(), key=lambda sn: (-sn[1]*len(sn[0]), sn[0]))[:n])
 
-# %% ../../nbs/20_tokens.tokenizer.ipynb #c060
+# %% ../../nbs/20_tokens.tokenizer.ipynb #c061
 def token_worth(
     tokens:list[bytes], # Vocabulary
     scores:np.ndarray, # Log-probability of each
@@ -495,7 +496,7 @@ def token_worth(
     worth = n*(np.log(n/n.sum()) - after)
     return np.where([len(t) == 1 for t in tokens], np.inf, worth)
 
-# %% ../../nbs/20_tokens.tokenizer.ipynb #c062
+# %% ../../nbs/20_tokens.tokenizer.ipynb #c063
 class UnigramTokenizer(BaseTokenizer):
     "Tokens with probabilities; encoding takes the most probable cut."
     family = 'unigram'
@@ -541,7 +542,7 @@ def train(cls:UnigramTokenizer,
         tokens,scores = [tokens[k] for k in kept],scores[kept]
     return cls(start[:len(special)] + tokens, special, pattern, scores=[0.]*len(special) + scores.tolist())
 
-# %% ../../nbs/20_tokens.tokenizer.ipynb #c067
+# %% ../../nbs/20_tokens.tokenizer.ipynb #c068
 @patch
 def sample(self:UnigramTokenizer,
     text:str|bytes, # Any text
