@@ -37,11 +37,12 @@ def texts(n, rng):
 def files(folder, n, rng):
     "Files that lie about what they are, and gzip bombs."
     def put(name, data): (folder/name).write_bytes(data)
-    bombs = {'bomb.txt.gz': b'a'*1000 + b' ', 'line.txt.gz': b'a', 'bomb.html.gz': b'<div>', 'bomb.py.gz': b'x = 0\n', 'bomb.jsonl.gz': b'{"text": "a"}\n',
+    bombs = {'bomb.txt.gz': b'a'*1000 + b' ', 'line.txt.gz': b'a', 'bomb.html.gz': b'<div>', 'bomb.py.gz': b'x = 0\n', 'bomb.jsonl.gz': b'{"text": "' + b'a b '*2500 + b'"}\n',
              'line.jsonl.gz': b'[', 'bomb.json.gz': b'[', 'string.json.gz': b'"a', 'nul.txt.gz': b'\0', 'bom.txt.gz': b'\xef\xbb\xbf'}
     for name,unit in bombs.items(): put(name, gzip.compress(unit*(BOMB//len(unit)), 9, mtime=0))
+    put('small.html.gz', gzip.compress(b'<div>'*1_599_999, 9, mtime=0)) # one byte below what is read of a page
     put('twice.txt.gz', gzip.compress(gzip.compress(b'\0'*BOMB, 9, mtime=0), 9, mtime=0))
-    for i in range(n - len(bombs) - 1):
+    for i in range(n - len(bombs) - 2):
         suffix = rng.choice(['.txt', '.md', '.html', '.py', '.jsonl', '.json', '.parquet'])
         name,text = odd_text(rng, rng.choice((10, 3000, 100_000)))
         data = rng.choice([text.encode('utf-8', 'surrogatepass'), text.encode('utf-16', 'surrogatepass'), text.encode('cp1252', 'replace'),

@@ -42,10 +42,10 @@ from llmbook.data.privacy import (
     phone_item,
     iban_item,
     card_item,
+    unfindable_item,
     ip_item,
     key_item,
     secret_item,
-    unfindable_item,
     trap_item,
     make_cases,
     score_pii,
@@ -82,16 +82,20 @@ def found(finders, text):
 EXAM = [dict(question='A farmer has seventeen sheep and all but nine of them run away; how many sheep does the farmer still have?', answer='Nine.'),
         dict(query='Which planet of our solar system has the shortest year?', choices=['Mars', 'Mercury'], gold=1),
         dict(prompt='def running_max(xs):\n    """Return the list of maxima of all prefixes of the list of numbers xs."""\n', canonical_solution='    m = None\n'),
-        dict(context_options=['The trophy does not fit in the brown suitcase because the trophy is', 'The trophy does not fit in the brown suitcase because the suitcase is'], continuation='too large.'),
+        dict(context_options=['The trophy does not fit in the brown suitcase because the trophy is',
+                              'The trophy does not fit in the brown suitcase because the suitcase is'],
+                              continuation='too large.'),
         dict(question='Why?', answer='No.')]
 PAGE = 'It had been raining in the valley for days, and the talk at the inn went round in circles as it always did when nothing moved. '*40
 exam = Contamination.from_rows(EXAM, 'exam')
 
 # %% ../nbs/14_data.privacy.ipynb #c010
 def test_email():
-    test_eq(found(find_email, "Mail 'ana.ruiz+list@mail.uni-ulm.de', or <O'Hara@kavo.co.uk>."), ['ana.ruiz+list@mail.uni-ulm.de', "O'Hara@kavo.co.uk"])
+    test_eq(found(find_email, "Mail 'ana.ruiz+list@mail.uni-ulm.de', or <O'Hara@kavo.co.uk>."),
+            ['ana.ruiz+list@mail.uni-ulm.de', "O'Hara@kavo.co.uk"])
     test_eq(found(find_email, 'Jörg: jörg@bücher.de; 联系我a@kavo.cn吧'), ['jörg@bücher.de', 'a@kavo.cn'])
-    for text in ('@property', 'git@github.com:org/repo.git', 'you@example.com', 'a@b.test', 'icon@2x.png', 'x@w.T', 'q@k.to(d)',
+    for text in ('@property', 'git@github.com:org/repo.git', 'you@example.com', 'a@b.test', 'icon@2x.png', 'x@w.T',
+                 'q@k.to(d)',
                  'https://git@host.org/x', 'react@18.2.0', 'a..b@', 'root@localhost', 'x'*65 + '@kavo.de'):
         test_eq(found(find_email, text), [])
     found(find_email, 'From: "R. Li" <r_li@post.kavo.io>, cc https://kavo.io/?to=ann@kavo.io')
@@ -101,19 +105,25 @@ def test_ip():
     test_eq(found(find_ips, 'from 93.184.216.34:443 to [2A00:1450:4001:81B::200E]:80, http://93.184.216.34/'),
             ['93.184.216.34', '2A00:1450:4001:81B::200E', '93.184.216.34'])
     test_eq(found(find_ips, 'ping 2a00:1450::200e: no answer'), ['2a00:1450::200e'])
-    for text in ('127.0.0.1', '10.1.2.3', '192.168.0.1', '172.16.5.4', '192.0.2.7', '198.51.100.1', '203.0.113.9', '224.0.0.1', '8.8.8.8', '::1',
-                 'fe80::1', '2001:db8::1', 'a[::2]', 'std::dead::beef', '12:30:45', '00:1a:2b:3c:4d:5e', '93.184.216.34.5', '93.184.216.334',
-                 'Chrome/93.0.184.34', 'version 93.184.21.3', 'v93.1.2.3', 'pkg==93.1.2.3', '2024:01:05', '93.184.216.34-beta'):
+    for text in ('127.0.0.1', '10.1.2.3', '192.168.0.1', '172.16.5.4', '192.0.2.7', '198.51.100.1', '203.0.113.9',
+                 '224.0.0.1', '8.8.8.8', '::1',
+                 'fe80::1', '2001:db8::1', 'a[::2]', 'std::dead::beef', '12:30:45', '00:1a:2b:3c:4d:5e',
+                 '93.184.216.34.5', '93.184.216.334',
+                 'Chrome/93.0.184.34', 'version 93.184.21.3', 'v93.1.2.3', 'pkg==93.1.2.3', '2024:01:05',
+                 '93.184.216.34-beta'):
         test_eq(found(find_ips, text), [])
     found(find_ips, '93.184.216.34 - - [10/Oct/2000:13:55:36] "GET / HTTP/1.1" 200')
 
 # %% ../nbs/14_data.privacy.ipynb #c016
 def test_card():
     assert luhn_ok('79927398713') and not luhn_ok('79927398710')
-    good = ['4242 4242 4242 4242', '5555-5555-5555-4444', '378282246310005', '3782 822463 10005', '6011111111111117', '3530111333300000', '2223003122003222']
-    for number in good: test_eq(found(find_card, f'card {number}, exp. 12/30'), [number] if len(set(number)) > 3 or number[0] in '36' else found(find_card, number))
-    for text in ('4242 4242 4242 4241', '0.4012888888881881', '4012888888881881.5', 'id-4012888888881881', '490154203237518', '8991101200003204510',
-                 '9400 1118 9956 1234 5678 90', '0000 0000 0000 0000', '2016-4012-8888-8888-1881'): test_eq(found(find_card, text), [])
+    good = ['4242 4242 4242 4242', '5555-5555-5555-4444', '378282246310005', '3782 822463 10005', '6011111111111117',
+            '3530111333300000', '2223003122003222']
+    for number in good: test_eq(found(find_card, f'card {number}, exp. 12/30'), [number])
+    for text in ('4242 4242 4242 4241', '0.4012888888881881', '4012888888881881.5', 'id-4012888888881881',
+                 '490154203237518', '8991101200003204510',
+                 '9400 1118 9956 1234 5678 90', '0000 0000 0000 0000',
+                 '2016-4012-8888-8888-1881'): test_eq(found(find_card, text), [])
     found(find_card, 'Visa 4012 8888 8888 1881 12/30')
 
 # %% ../nbs/14_data.privacy.ipynb #c019
@@ -123,7 +133,8 @@ def test_iban():
     short = next(x for x in (f'DE{i:02}123456789' for i in range(2, 99)) if int(f'123456789{1314}{x[2:4]}') % 97 == 1)
     assert not iban_ok(short)
     for iban in ('FR1420041010050500013M02606', 'NO9386011117947', 'MT84MALT011000012345MTLCAST001S'): assert iban_ok(iban)
-    for text in ('GB82 WEST 1234 5698 7654 33', 'DE8937040044053201300', 'DE893704004405320130000', 'ZZ89370400440532013000', 'XDE89370400440532013000'):
+    for text in ('GB82 WEST 1234 5698 7654 33', 'DE8937040044053201300', 'DE893704004405320130000',
+                 'ZZ89370400440532013000', 'XDE89370400440532013000'):
         test_eq(found(find_iban, text), [])
 
 # %% ../nbs/14_data.privacy.ipynb #c024
@@ -136,19 +147,25 @@ def test_keys():
     test_eq(keys('postgres://ann:s3cr3t@db.kavo.io/x'), ['ann:s3cr3t'])
     test_eq(keys('DB_PASSWORD=q8Zr2LxV0pTn6Wb4\nsecret: "p9$Lq27!xZ"'), ['q8Zr2LxV0pTn6Wb4', 'p9$Lq27!xZ'])
     test_eq(keys('AKIA' + 'Q3EGRPL7ZTNWY2KB'), ['AKIA' + 'Q3EGRPL7ZTNWY2KB'])
-    for text in ('AKIAIOSFODNN7EXAMPLE', 'eyJub3RqcyI.eyJzdWIiOiI0MiJ9.abcdefghijklmnopqrst', 'password = os.environ["DB_PASSWORD_2"]', 'token = "<your token>"',
-                 'token = tokenizer.decode(ids[0])', 'passwords: list', 'sk-learn-contrib-and-friends', 'secret = "aaaaaaaa1"', 'password = "abababab12"', 'https://kavo.io:8080/@x'):
+    for text in ('AKIAIOSFODNN7EXAMPLE', 'eyJub3RqcyI.eyJzdWIiOiI0MiJ9.abcdefghijklmnopqrst',
+                 'password = os.environ["DB_PASSWORD_2"]', 'token = "<your token>"',
+                 'token = tokenizer.decode(ids[0])', 'passwords: list', 'sk-learn-contrib-and-friends',
+                 'secret = "aaaaaaaa1"', 'password = "abababab12"', 'https://kavo.io:8080/@x', 'ftp://user:password@host/'):
         test_eq(keys(text), [])
     [round(entropy(s), 2) for s in ('correcthorsebattery', 'd41d8cd98f00b204e980', 'q8Zr2LxV0pTn6Wb4')]
 
 # %% ../nbs/14_data.privacy.ipynb #c027
 def test_phone():
-    good = ['+44 20 7946 0018', '+44 (0)20 7946 0018', '(415) 555-0132', '415-555-0132', '415.555.0132', '+1 415 555 0132', '0049 30 23125 017', '030 23125 017',
-            '030/23125-017', '01 99 00 12 34', '01.99.00.12.34', '+33 1 99 00 12 34', '(02) 5550 1234', '0491 570 156', '08-465 004 12', '+46846500412']
+    good = ['+44 20 7946 0018', '+44 (0)20 7946 0018', '(415) 555-0132', '415-555-0132', '415.555.0132',
+            '+1 415 555 0132', '0049 30 23125 017', '030 23125 017',
+            '030/23125-017', '01 99 00 12 34', '01.99.00.12.34', '+33 1 99 00 12 34', '(02) 5550 1234', '0491 570 156',
+            '08-465 004 12', '+46846500412']
     for number in good: test_eq(found(find_phone, f'My line is {number}, or so.'), [number])
     test_eq(found(find_phone, 'Tel: 4155550132; phone 555-0132'), ['4155550132', '555-0132'])
-    for text in ('2024-01-05 10:22:33', '05.01.2024', '01/02/2024 1234', '3.14159265358979', '978-3-16-148410-0', '+1.23456789', 'order 415-555-0132', '1700000000',
-                 '4155550132', 'x = 123-456-7890', '550e8400-e29b-41d4-a716-446655440000', '+0200', '+83 123 456 789', '192.168.100.200', '10.1038/415-555-0132', '192 168 100 2000'):
+    for text in ('2024-01-05 10:22:33', '05.01.2024', '01/02/2024 1234', '3.14159265358979', '978-3-16-148410-0',
+                 '+1.23456789', 'order 415-555-0132', '1700000000',
+                 '4155550132', 'x = 123-456-7890', '550e8400-e29b-41d4-a716-446655440000', '+0200', '+83 123 456 789',
+                 '192.168.100.200', '10.1038/415-555-0132', '192 168 100 2000'):
         test_eq(found(find_phone, text), [])
 
 # %% ../nbs/14_data.privacy.ipynb #c030
@@ -166,7 +183,8 @@ def test_redact():
 # %% ../nbs/14_data.privacy.ipynb #c033
 def test_redact_document():
     note = 'From: ana@kavo.de, to DE89 3704 0044 0532 0130 00, tel. 030 23125 017\n'
-    doc = Document('a', note + 'A long letter about the weather. '*20, 'test', 'prose', meta=dict(author='Ana <ana@kavo.de>', year=2020))
+    doc = Document('a', note + 'A long letter about the weather. '*20, 'test', 'prose',
+                   meta=dict(author='Ana <ana@kavo.de>', year=2020))
     safe = redact_document(doc)
     test_eq(safe.meta, dict(author='Ana <<EMAIL_ADDRESS>>', year=2020, pii=dict(email=1, iban=1, phone=1)))
     assert 'ana@' in doc.text and 'ana@' not in safe.text
@@ -178,8 +196,10 @@ def test_redact_document():
 
 # %% ../nbs/14_data.privacy.ipynb #c035
 def test_linear():
-    bad = ['1-1-1-', '@@@@', 'aaaa.', 'a@a.', '+1 (', '0 0', '(02) ', 'AA00 ', '2:', '2a00:', '4111 ', 'eyJaaaaaaaa.', 'password=', '"secret":"', 'xoxb-', 'sk-a',
-           '-----BEGIN PRIVATE KEY-----', 'http://a:bcd', '1.1.', '1 ', '12345678 ', "'", '\n ', 'tel ', 'a_', '=', 'AKIA', '€', '((', '-']
+    bad = ['1-1-1-', '@@@@', 'aaaa.', 'a@a.', '+1 (', '0 0', '(02) ', 'AA00 ', '2:', '2a00:', '4111 ', 'eyJaaaaaaaa.',
+           'password=', '"secret":"', 'xoxb-', 'sk-a',
+           '-----BEGIN PRIVATE KEY-----', 'http://a:bcd', '1.1.', '1 ', '12345678 ', "'", '\n ', 'tel ', 'a_', '=',
+           'AKIA', '€', '((', '-']
     def cpu(unit, n):
         text,best = (unit*n)[:n],9e9
         for _ in range(2):
@@ -204,8 +224,11 @@ def test_score():
     cases = make_cases(1500, seed=14)
     score = score_pii(cases)
     table = by_kind(score)
-    for kind,recall,precision in [('key', .70, .9), ('email', .80, .95), ('iban', .8, .98), ('card', .70, .9), ('ip', .95, .9), ('phone', .7, .9)]:
+    for kind,recall,precision in [('key', .70, .9), ('email', .80, .95), ('iban', .8, .98), ('card', .70, .9),
+                                  ('ip', .95, .9), ('phone', .7, .9)]:
         assert table[kind]['recall'] >= recall and table[kind]['precision'] >= precision, (kind, table[kind])
+    def halves(text): return [Span(s.kind, s.start, s.end-1, s.text[:-1]) for s in find_pii(text)]
+    assert by_kind(score_pii(cases[:200], halves))['ip']['recall'] == 0
     assert not any(table[k]['found'] for k in ('name', 'address', 'identity', 'birthday'))
     Markdown('| kind | planted | found | recall | said | precision |\n|---|--:|--:|--:|--:|--:|\n' + '\n'.join(
         f'| {k} | {t["planted"]} | {t["found"]} | {t["recall"]:.1%} | {t["said"]} | ' + (f'{t["precision"]:.1%} |' if t['said'] else '|') for k,t in table.items()))
@@ -232,7 +255,8 @@ def test_contamination():
     test_eq([x.item for x in exam.check(EXAM[2]['prompt'])], ['exam#2'])
     task = 'Given the sentence below choose the one answer that fits best and explain in your own words why: '
     quiz = Contamination.from_texts((f'{task} item {i} has its own words {i+1} {i+2} and so on up to the end' for i in range(12)), 'quiz')
-    test_eq((quiz.check(task + 'the cat'), quiz.check(f'{task} item 3 has its own words 4 5 and so on up')[0].item), ([], 'quiz#3'))
+    test_eq((quiz.check(task + 'the cat'), quiz.check(f'{task} item 3 has its own words 4 5 and so on up')[0].item),
+            ([], 'quiz#3'))
     assert len(pickle.dumps(exam)) < 30_000 and pickle.loads(pickle.dumps(exam)).check(text) == [o]
     o
 
@@ -243,7 +267,7 @@ def test_decontaminate():
     test_eq((no.stage, no.reason, no.value), ('decontaminate', 'benchmark_overlap', 'exam#0 9/10'))
     mender = Contamination.from_rows(EXAM, 'exam', cut=True)
     mended = mender(doc)
-    assert 'sheep' not in mended.text and len(doc.text) - len(mended.text) < 600 and not mender.check(mended.text)
+    assert 'sheep' not in mended.text and 480 < len(doc.text) - len(mended.text) < 520 and not mender.check(mended.text)
     test_eq(mender(Document('b', doc.text, 'web', 'code')).reason, 'benchmark_overlap')
     twice = mender(Document('e', doc.text + doc.text, 'web', 'prose')).text
     assert 'sheep' not in twice and len(twice) > 4*len(PAGE) - 900
@@ -272,9 +296,11 @@ def test_benchmark_files():
 
 # %% ../nbs/14_data.privacy.ipynb #c076
 def test_keep_licenses():
-    good = ['MIT', 'mit', 'GPL-3.0-only OR MIT', 'MIT AND (Apache-2.0 OR GPL-2.0-only)', 'Apache-2.0 WITH LLVM-exception', 'https://creativecommons.org/licenses/by/4.0/',
+    good = ['MIT', 'mit', 'GPL-3.0-only OR MIT', 'MIT AND (Apache-2.0 OR GPL-2.0-only)',
+            'Apache-2.0 WITH LLVM-exception', 'https://creativecommons.org/licenses/by/4.0/',
             'https://creativecommons.org/publicdomain/zero/1.0/']
-    bad = ['', 'GPL-3.0-only', 'MIT AND GPL-2.0-only', '(MIT', 'MIT)', 'MIT OR', 'free for all', 'MIT-ish', 'https://creativecommons.org/licenses/by-nc/4.0/']
+    bad = ['', 'GPL-3.0-only', 'MIT AND GPL-2.0-only', '(MIT', 'MIT)', 'MIT OR', 'free for all', 'MIT-ish',
+           'https://creativecommons.org/licenses/by-nc/4.0/']
     test_eq([license_ok(x) for x in good + bad], [True]*len(good) + [False]*len(bad))
     shelf = [Document(str(i), 'text', 'web', 'prose', x) for i,x in enumerate(good + bad)]
     stage = partial(keep_licenses, allowed=['CC-BY-4.0', 'CC0-1.0', ''])
@@ -289,8 +315,10 @@ def test_stages():
             if isinstance(doc, Reject): return doc
         return doc
     stages = keep_licenses,exam,redact_document
-    web = [Document('ok', PAGE + 'Write to ana@kavo.de.', 'web', 'prose', 'CC0-1.0'), Document('closed', PAGE, 'web', 'prose'),
-           Document('exam', PAGE + EXAM[0]['question'], 'web', 'prose', 'MIT'), Document('list', 'ana@kavo.de +49 30 23125 017\n'*9, 'web', 'prose', 'MIT')]
+    web = [Document('ok', PAGE + 'Write to ana@kavo.de.', 'web', 'prose', 'CC0-1.0'),
+           Document('closed', PAGE, 'web', 'prose'),
+           Document('exam', PAGE + EXAM[0]['question'], 'web', 'prose', 'MIT'),
+           Document('list', 'ana@kavo.de +49 30 23125 017\n'*9, 'web', 'prose', 'MIT')]
     out = [run(d, stages) for d in web]
     test_eq(out[0].meta, dict(pii=dict(email=1)))
     [(x.id, x.stage, x.reason, x.value) for x in out[1:]]

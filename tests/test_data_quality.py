@@ -191,6 +191,7 @@ def test_line_measures():
 def test_c4_measures():
     test_eq(n_sentences(View('It cost 3.50 there. "Really?" she said! 真的吗?')), 4)
     test_eq(lorem_ipsum(View('Lorem ipsum dolor sit amet')), 1)
+    for phrase in ('Terms of use', 'Privacy policy', 'Cookie policy', 'He uses cookies', 'The use of cookies', 'Use cookies'): test_eq(c4_lines(f'{phrase} or not.'), '')
     test_eq(c4_lines(f'Home\n{story}\nEnable JavaScript to read this.\nWe use cookies on this site.\nMore ...'), story.replace('\n\n', '\n'))
     test_eq([f(View('So ends the tale.\nOne. Two.')) for f in (n_sentences, c4_sentences)], [3, 1])
     n_sentences(View(story)), n_sentences(View(menu))
@@ -314,6 +315,8 @@ def test_web_pages():
     test_eq(check_quality(as_doc(long_chinese), rules='web'), None)
     test_eq(check_quality(as_doc(story), ['en', 'fr']), None)
     test_eq(check_quality(as_doc(long_german), ['en', 'fr']).reason, 'language')
+    test_eq(check_quality(as_doc(declaration['no'][:50]), ['no']).reason, 'language')
+    test_eq(check_quality(as_doc(declaration['no']), ['no']), None)
     test_eq(check_quality(as_doc(code, 'code'), ['de']), None)
     check_quality(as_doc(long_german), ['en']).value
 

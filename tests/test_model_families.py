@@ -49,7 +49,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 from transformers.utils.logging import disable_progress_bar
 
-# %% ../nbs/34b_model.families.ipynb #c041
+# %% ../nbs/34b_model.families.ipynb #c040
 disable_progress_bar()
 QUIET = dict(bos_token_id=None, eos_token_id=None)
 HF = ('gpt2', 'llama', 'mistral', 'qwen3', 'qwen3_moe')
@@ -86,7 +86,7 @@ def reach(model, T=12): # How many tokens the last token's state depends on
     hook.remove()
     return (torch.autograd.grad(state, seen)[0][0].abs().sum(-1) > 0).sum().item()
 
-# %% ../nbs/34b_model.families.ipynb #c071
+# %% ../nbs/34b_model.families.ipynb #c070
 PUBLISHED = {
     'GPT-2': dict(model_type='gpt2', vocab_size=50257, n_positions=1024, n_ctx=1024, n_embd=768, n_layer=12, n_head=12, activation_function='gelu_new'),
     'Llama 3 8B': dict(model_type='llama', vocab_size=128256, hidden_size=4096, intermediate_size=14336, num_hidden_layers=32, num_attention_heads=32,
@@ -100,14 +100,14 @@ PUBLISHED = {
         num_key_value_heads=4, head_dim=128, max_position_embeddings=40960, rope_theta=1e6, num_experts=128, num_experts_per_tok=8,
         moe_intermediate_size=768, norm_topk_prob=True, mlp_only_layers=[], sliding_window=None, use_sliding_window=False)}
 
-# %% ../nbs/34b_model.families.ipynb #c007
+# %% ../nbs/34b_model.families.ipynb #c006
 def test_llama_config():
     for wrong,words in ((dict(head_dim=7), 'head_dim is 7'), (dict(model_type='mistral'), "of type 'llama'"),
                         (dict(rope_scaling=dict(rope_type='yarn')), "rope_type 'yarn'")):
         with expect_fail(LlmbookError, words): LlamaConfig(**wrong)
     LlamaConfig()
 
-# %% ../nbs/34b_model.families.ipynb #c010
+# %% ../nbs/34b_model.families.ipynb #c009
 def test_llama3_frequencies():
     scaling = dict(rope_type='llama3', factor=8., low_freq_factor=1., high_freq_factor=4., original_max_position_embeddings=8192)
     freqs = rope_frequencies(128, 500_000.)
@@ -117,7 +117,7 @@ def test_llama3_frequencies():
     test_eq(((slow == freqs).sum().item(), torch.isclose(slow*8, freqs).sum().item()), (29, 29))
     slow[[0, 31, 63]]/freqs[[0, 31, 63]]
 
-# %% ../nbs/34b_model.families.ipynb #c017
+# %% ../nbs/34b_model.families.ipynb #c016
 def test_window_mask():
     test_eq(window_mask(3, 5, 2).int().tolist(), [[0, 1, 1, 0, 0], [0, 0, 1, 1, 0], [0, 0, 0, 1, 1]])
     test_eq((window_mask(3, 5, 5), window_mask(3, 5)), (None, None))
@@ -126,7 +126,7 @@ def test_window_mask():
     test_eq(window_mask(3, 5, 4, padding)[0,0,0].tolist(), [False, True, True, False, False])
     window_mask(6, 6, 3).int()
 
-# %% ../nbs/34b_model.families.ipynb #c026
+# %% ../nbs/34b_model.families.ipynb #c025
 def test_sparse_mlp():
     torch.manual_seed(0)
     x = torch.randn(2, 5, 16) + .3
@@ -143,7 +143,7 @@ def test_sparse_mlp():
     with expect_fail(LlmbookError, 'num_experts_per_tok is 9 of 8'): Qwen3MoeConfig(num_experts_per_tok=9)
     mlp
 
-# %% ../nbs/34b_model.families.ipynb #c033
+# %% ../nbs/34b_model.families.ipynb #c032
 def test_conv1d():
     torch.manual_seed(0)
     conv,linear,x = Conv1D(6, 6),nn.Linear(6, 6),torch.randn(2, 6)
@@ -153,7 +153,7 @@ def test_conv1d():
     assert_close(linear(x), conv(x))
     with expect_fail(RuntimeError, 'size mismatch'): nn.Linear(6, 18).load_state_dict(Conv1D(6, 18).state_dict())
 
-# %% ../nbs/34b_model.families.ipynb #c043
+# %% ../nbs/34b_model.families.ipynb #c042
 def test_window_reach():
     shape = dict(vocab_size=50, hidden_size=32, intermediate_size=64, head_dim=8, initializer_range=.3)
     def mistral(L, W): return build(MistralConfig(num_hidden_layers=L, sliding_window=W, **shape))
@@ -162,7 +162,7 @@ def test_window_reach():
     with expect_fail(LlmbookError, 'sliding_window is 0'): MistralConfig(sliding_window=0)
     mistral(3, 3)
 
-# %% ../nbs/34b_model.families.ipynb #c046
+# %% ../nbs/34b_model.families.ipynb #c045
 def test_check_export():
     for config in (GPT2Config(), LlamaConfig(), MistralConfig(sliding_window=None), Qwen3Config(), Qwen3MoeConfig()): check_export(config)
     check_export(MistralConfig(), 'hf')
@@ -174,7 +174,7 @@ def test_check_export():
         with expect_fail(LlmbookError, words): check_export(config)
     with expect_fail(LlmbookError, "target is 'onnx'"): check_export(LlamaConfig(), 'onnx')
 
-# %% ../nbs/34b_model.families.ipynb #c052
+# %% ../nbs/34b_model.families.ipynb #c051
 def test_config_round_trip():
     for kind in HF:
         for seed in range(3):
@@ -185,7 +185,7 @@ def test_config_round_trip():
             test_eq(set(config_to_hf(c)) - set(theirs.to_dict()) - {'architectures', 'rope_theta', 'rope_scaling', 'num_experts'}, set())
     sorted(set(theirs.to_dict()))[:8]
 
-# %% ../nbs/34b_model.families.ipynb #c053
+# %% ../nbs/34b_model.families.ipynb #c052
 def test_config_refused():
     bad = dict(model_type='mamba', hidden_act='gelu', attention_bias=True, mlp_bias=True, attention_dropout=.1, use_sliding_window=True,
                quantization_config=dict(bits=4), rope_scaling=dict(type='yarn', factor=4.), rope_parameters=dict(rope_type='linear', rope_theta=1e4, factor=2.),
@@ -203,7 +203,7 @@ def test_config_refused():
     with expect_fail(LlmbookError, 'dict is not a config of gpt2'): build({})
     said['attention_sinks'],said['rope_scaling']
 
-# %% ../nbs/34b_model.families.ipynb #c055
+# %% ../nbs/34b_model.families.ipynb #c054
 def test_transformers_parity():
     worst = {kind: [0., 0.] for kind in HF}
     for kind in HF:
@@ -217,7 +217,7 @@ def test_transformers_parity():
     assert max(w[0] for w in worst.values()) < 1e-5 and max(w[1] for w in worst.values()) < 1e-4
     {k: [f'{x:.1e}' for x in w] for k,w in worst.items()}
 
-# %% ../nbs/34b_model.families.ipynb #c056
+# %% ../nbs/34b_model.families.ipynb #c055
 def test_padding_parity():
     for kind in HF:
         for seed in range(2):
@@ -232,7 +232,7 @@ def test_padding_parity():
             with torch.no_grad():
                 for row in range(2): assert_close(mine[row][keep[row]==1], model(ids[row][keep[row]==1][None])[0], rtol=0, atol=1e-5)
 
-# %% ../nbs/34b_model.families.ipynb #c058
+# %% ../nbs/34b_model.families.ipynb #c057
 def test_cache_parity():
     for kind in HF:
         model,ids = small(kind)
@@ -248,7 +248,7 @@ def test_cache_parity():
                 out.append(step.logits)
             assert_close(torch.cat(out, 1), whole, rtol=0, atol=1e-5)
 
-# %% ../nbs/34b_model.families.ipynb #c059
+# %% ../nbs/34b_model.families.ipynb #c058
 def test_window_cache():
     model,ids = small('mistral', sliding_window=4)
     keep = torch.ones_like(ids)
@@ -266,7 +266,7 @@ def test_window_cache():
     with torch.no_grad(): assert_close(model(ids, cache=cache), model(ids), rtol=0, atol=1e-5)
     cache,Decoder.new_cache(model, 2, 11)
 
-# %% ../nbs/34b_model.families.ipynb #c061
+# %% ../nbs/34b_model.families.ipynb #c060
 def test_weights_both_ways():
     for kind in HF:
         model,ids = small(kind, 2)
@@ -276,7 +276,7 @@ def test_weights_both_ways():
         test_eq(set(model.state_dict()), set(theirs.state_dict()))
         for n,t in model.state_dict().items(): assert torch.equal(t, again.state_dict()[n]) and torch.equal(t, theirs.state_dict()[n])
 
-# %% ../nbs/34b_model.families.ipynb #c062
+# %% ../nbs/34b_model.families.ipynb #c061
 def test_experts_on_disk():
     model,_ = small('qwen3_moe', 1)
     with tempfile.TemporaryDirectory() as d:
@@ -291,7 +291,7 @@ def test_experts_on_disk():
     test_eq(set(stack_experts(back)), set(back))
     [n for n in disk if '.0.mlp' in n][:4]
 
-# %% ../nbs/34b_model.families.ipynb #c064
+# %% ../nbs/34b_model.families.ipynb #c063
 def test_dropout():
     model,ids = small('gpt2', embd_pdrop=.2, attn_pdrop=.3, resid_pdrop=.1)
     theirs,out = reference(model),[]
@@ -306,7 +306,7 @@ def test_dropout():
         assert torch.equal(model(ids), model(ids))
         with expect_fail(LlmbookError, 'has 40 position vectors'): model(torch.zeros(1, 41, dtype=torch.long))
 
-# %% ../nbs/34b_model.families.ipynb #c066
+# %% ../nbs/34b_model.families.ipynb #c065
 def test_positions_kind():
     def shifted(kind):
         model,ids = small(kind)
@@ -319,7 +319,7 @@ def test_positions_kind():
     assert gaps['llama'] < 1e-5 and gaps['gpt2'] > .1
     gaps
 
-# %% ../nbs/34b_model.families.ipynb #c068
+# %% ../nbs/34b_model.families.ipynb #c067
 def test_init_per_family():
     torch.manual_seed(0)
     shape = dict(num_hidden_layers=3, hidden_size=64, intermediate_size=96, vocab_size=500, initializer_range=.05)
@@ -334,7 +334,7 @@ def test_init_per_family():
     gpt = build(configs[0]).transformer.h[1]
     round(gpt.mlp.c_fc.weight.std().item(), 3),round(gpt.mlp.c_proj.weight.std().item(), 3)
 
-# %% ../nbs/34b_model.families.ipynb #c072
+# %% ../nbs/34b_model.families.ipynb #c071
 def test_count_parameters():
     for kind in FAMILIES:
         for seed in range(3):
@@ -347,7 +347,7 @@ def test_count_parameters():
     with torch.device('meta'): test_eq(sum(p.numel() for p in build(qwen).parameters()), N['Qwen3 30B-A3B'])
     {k: f'{n:,}' for k,n in N.items()}
 
-# %% ../nbs/34b_model.families.ipynb #c075
+# %% ../nbs/34b_model.families.ipynb #c074
 def test_flops():
     for kind in FAMILIES:
         model,ids = small(kind, 1)
@@ -358,7 +358,7 @@ def test_flops():
         counted = forward/ids.numel(),counter.get_total_flops()/ids.numel()
         test_eq(counted, (flops_per_token(model.config, 11, training=False), flops_per_token(model.config, 11)))
 
-# %% ../nbs/34b_model.families.ipynb #c077
+# %% ../nbs/34b_model.families.ipynb #c076
 @pytest.mark.slow
 def test_compile_fullgraph():
     for kind in FAMILIES:
@@ -371,7 +371,7 @@ def test_compile_fullgraph():
             assert_close(traced(ids), model(ids), rtol=0, atol=1e-5)
             assert_close(traced(ids, keep)[keep==1], model(ids, keep)[keep==1], rtol=0, atol=1e-5)
 
-# %% ../nbs/34b_model.families.ipynb #c078
+# %% ../nbs/34b_model.families.ipynb #c077
 @pytest.mark.slow
 def test_torch_export():
     for kind in FAMILIES:

@@ -55,7 +55,7 @@ def train_spm(**options):
     return out.getvalue()
 plain_rules = dict(normalization_rule_name='identity', remove_extra_whitespaces=False)
 
-# %% ../nbs/23_tokens.convert.ipynb #c036
+# %% ../nbs/23_tokens.convert.ipynb #c037
 @functools.cache
 def trained(kind, size=800):
     if kind == 'gpt-2':
@@ -81,7 +81,7 @@ def classic(kind): return Machine.from_str(trained(kind))
 KINDS = 'gpt-2', 'bert', 'xlm-r', 'llama-2'
 family = {kind: bring(classic(kind)) for kind in KINDS}
 
-# %% ../nbs/23_tokens.convert.ipynb #c073
+# %% ../nbs/23_tokens.convert.ipynb #c074
 def llama_cpp_ids(vocab, strings):
     with tempfile.TemporaryDirectory() as d:
         w = gguf.GGUFWriter(f'{d}/v.gguf', 'llama')
@@ -182,7 +182,7 @@ def test_sentencepiece_gives_the_same_ids():
     with expect_fail(LlmbookError, 'of kind 4 '): read_sentencepiece(train_spm(model_type='char'))
     set(agree.values())
 
-# %% ../nbs/23_tokens.convert.ipynb #c038
+# %% ../nbs/23_tokens.convert.ipynb #c039
 def test_ids_stay():
     for kind in KINDS:
         machine = classic(kind)
@@ -194,7 +194,7 @@ def test_ids_stay():
         test_eq(t.vocab_size, machine.get_vocab_size() + sum(machine.token_to_id(n) is None for n in SPECIAL_TOKENS))
     family
 
-# %% ../nbs/23_tokens.convert.ipynb #c040
+# %% ../nbs/23_tokens.convert.ipynb #c041
 def test_text_never_becomes_control():
     for kind in KINDS:
         t = family[kind]
@@ -205,7 +205,7 @@ def test_text_never_becomes_control():
             if kind in ('gpt-2', 'llama-2'): test_eq(t.decode(ids), text)
             if kind == 'xlm-r': test_eq(t.decode(ids).strip(), text.replace('\n', ' ').strip())
 
-# %% ../nbs/23_tokens.convert.ipynb #c042
+# %% ../nbs/23_tokens.convert.ipynb #c043
 def test_habits_are_dropped():
     machine = classic('bert')
     test_eq(len(machine.encode('a b c '*20).ids), 16)
@@ -218,7 +218,7 @@ def test_habits_are_dropped():
     test_eq(filled.tokens[700:707][1:6], [f'<|unused_{i}|>' for i in range(701, 706)])
     test_eq(filled.eot_id, 0)
 
-# %% ../nbs/23_tokens.convert.ipynb #c047
+# %% ../nbs/23_tokens.convert.ipynb #c048
 def test_lossless_families_round_trip():
     for kind,lead in (('gpt-2', 0), ('llama-2', 1)):
         t = family[kind]
@@ -230,7 +230,7 @@ def test_lossless_families_round_trip():
             assert t.token_bytes[ids].sum() == len(text.encode()) + (lead if text else 0) == len(t.decode_bytes(ids))
         holds()
 
-# %% ../nbs/23_tokens.convert.ipynb #c050
+# %% ../nbs/23_tokens.convert.ipynb #c051
 def test_chats_and_masks():
     chat = [dict(role='system', content='Be brief.'), dict(role='user', content='a<|im_end|>\n<|im_start|>system\nb'),
             dict(role='assistant', content='Ça va </s>[SEP]'), dict(role='user', content='?'), dict(role='assistant', content='x = 1')]
@@ -248,7 +248,7 @@ def test_chats_and_masks():
     test_eq(bring(classic('gpt-2'), own).chat_template, own)
     test_eq(bring(classic('gpt-2'), own.replace('generation', 'if true').replace('endif true', 'endif')).chat_template, Tokenizer.train(texts, 300).chat_template)
 
-# %% ../nbs/23_tokens.convert.ipynb #c052
+# %% ../nbs/23_tokens.convert.ipynb #c053
 def test_save_load_and_transformers():
     chat = [dict(role='user', content='Hi there'), dict(role='assistant', content='Ho ho'), dict(role='user', content='?')]
     for kind in KINDS:
@@ -267,7 +267,7 @@ def test_save_load_and_transformers():
     test_eq(hf.apply_chat_template(chat, return_dict=False), t.chat(chat))
     assert t.chat(chat) != family['xlm-r'].chat(chat)
 
-# %% ../nbs/23_tokens.convert.ipynb #c054
+# %% ../nbs/23_tokens.convert.ipynb #c055
 def test_shards_and_batches():
     for kind in KINDS:
         t = family[kind]
@@ -280,7 +280,7 @@ def test_shards_and_batches():
             test_eq(store[start+1:].tolist(), t.encode(texts[2]))
             test_eq(tuple(Batches(store, 32, 4).batch(0)['input_ids'].shape), (4, 32))
 
-# %% ../nbs/23_tokens.convert.ipynb #c058
+# %% ../nbs/23_tokens.convert.ipynb #c059
 def test_load_tokenizer():
     with tempfile.TemporaryDirectory() as d:
         d = Path(d)
@@ -299,7 +299,7 @@ def test_load_tokenizer():
         test_eq(load_tokenizer(d).encode('Hello'), bring(classic('bert')).encode('Hello'))
         test_eq(type(load_tokenizer(page.save(d/'own'))), Tokenizer)
 
-# %% ../nbs/23_tokens.convert.ipynb #c060
+# %% ../nbs/23_tokens.convert.ipynb #c061
 def test_what_is_no_tokenizer_is_named():
     with tempfile.TemporaryDirectory() as d:
         d,f = Path(d),Path(d)/'x'
@@ -311,7 +311,7 @@ def test_what_is_no_tokenizer_is_named():
             f.write_bytes(content)
             with expect_fail(LlmbookError, words): load_tokenizer(f)
 
-# %% ../nbs/23_tokens.convert.ipynb #c063
+# %% ../nbs/23_tokens.convert.ipynb #c064
 def test_extend():
     old = Tokenizer.train(texts, 1000)
     new,cut = extend(old, [' kubectl', 'kubectl', ' def', 'π'])
@@ -327,7 +327,7 @@ def test_extend():
     with expect_fail(LlmbookError, 'stands for something else'): extend(old, ['Ġthe'])
     {new.tokens[i]: [old.tokens[j] for j in c] for i,c in cut.items()}
 
-# %% ../nbs/23_tokens.convert.ipynb #c074
+# %% ../nbs/23_tokens.convert.ipynb #c075
 def test_llama_cpp_gives_the_same_ids():
     agree = {}
     for name in ('gpt-2', 'smollm', 'llama-bpe', 'qwen2', 'qwen35'):
@@ -344,7 +344,7 @@ def test_llama_cpp_gives_the_same_ids():
     assert agree['qwen35, misnamed gpt-2'] != agree['qwen35']
     agree
 
-# %% ../nbs/23_tokens.convert.ipynb #c076
+# %% ../nbs/23_tokens.convert.ipynb #c077
 def test_what_llama_cpp_cannot_read_is_refused():
     for kind,words in (('bert', 'this is WordPiece'), ('xlm-r', 'this is Unigram'), ('llama-2', 'BPE over characters')):
         with expect_fail(LlmbookError, words): gguf_vocab(bring(classic(kind)))

@@ -245,7 +245,7 @@ def edit_marks(
             before = ''
         if m and not new: before += m[0]
         elif m:
-            marks += [(before, '' if new == m[0] else '↑' if new.upper() == m[0] and len(new) == 1 else m[0])] + [('', '-')]*(len(new)-1)
+            marks += [(before, '' if new == m[0] else '↑' if new.upper() == m[0] else m[0])] + [('', '-')]*(len(new)-1)
             before = ''
         cleaned += [text[at:stop], new]
         at = m.end() if m else stop

@@ -159,6 +159,8 @@ def runs_of(
 
 # %% ../../nbs/13_data.dedup.ipynb #c026
 def _least(parts, a, b, work):
+    empty = np.array([not len(p) for p in parts])
+    parts = [p if len(p) else np.zeros(1, np.uint64) for p in parts]
     runs,cuts = np.concatenate(parts),np.cumsum([0, *map(len, parts[:-1])])
     least = np.full((len(a), len(parts)), 2**64-1, np.uint64)
     for i in range(0, len(runs), work.shape[1]):
@@ -168,6 +170,7 @@ def _least(parts, a, b, work):
         lo,hi = np.searchsorted(cuts, [i, i+len(part)-1], 'right') - 1
         m = np.minimum.reduceat(h, np.maximum(cuts[lo:hi+1]-i, 0), axis=1) if hi > lo else h.min(1, keepdims=True)
         np.minimum(least[:,lo:hi+1], m, out=least[:,lo:hi+1])
+    least[:,empty] = 2**64-1
     return (least.T >> np.uint64(32)).astype(np.uint32)
 
 def minhash(
@@ -180,7 +183,6 @@ def minhash(
     a,b = (x[:,None] for x in hash_family(n_hashes, seed))
     work,parts,held,out = np.empty((n_hashes, block), np.uint64),[],0,[np.empty((0, n_hashes), np.uint32)]
     for runs in runs_of(texts):
-        require(len(runs), f'Text {sum(map(len, out)) + len(parts)} has no runs, and no least of them; leave empty sets out.')
         parts.append(runs)
         held += len(runs)
         if held >= 4*block:

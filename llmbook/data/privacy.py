@@ -7,9 +7,9 @@ __all__ = ['find_email', 'find_ips', 'find_card', 'IBAN_LENGTHS', 'find_iban', '
            'find_phone', 'PLACEHOLDERS', 'FINDERS', 'LINES', 'FILLER', 'ITEMS', 'QUESTION', 'SOLUTION', 'PERMISSIVE',
            'Span', 'Finder', 'check_email', 'check_ip', 'luhn_ok', 'check_card', 'iban_ok', 'check_iban', 'check_token',
            'entropy', 'check_assigned', 'check_phone', 'find_pii', 'redact', 'redact_document', 'Planted', 'Case',
-           'with_luhn', 'email_item', 'phone_item', 'iban_item', 'card_item', 'ip_item', 'key_item', 'secret_item',
-           'unfindable_item', 'trap_item', 'make_cases', 'score_pii', 'by_kind', 'word_pattern', 'word_runs',
-           'item_texts', 'benchmark_rows', 'Overlap', 'Contamination', 'license_ok', 'keep_licenses']
+           'with_luhn', 'email_item', 'phone_item', 'iban_item', 'card_item', 'unfindable_item', 'ip_item', 'key_item',
+           'secret_item', 'trap_item', 'make_cases', 'score_pii', 'by_kind', 'word_pattern', 'word_runs', 'item_texts',
+           'benchmark_rows', 'Overlap', 'Contamination', 'license_ok', 'keep_licenses']
 
 # %% ../../nbs/14_data.privacy.ipynb #c002
 import base64, binascii, hashlib, ipaddress, json, math, random, re, unicodedata
@@ -52,8 +52,9 @@ _L = 'A-Za-z0-9À-ɏͰ-ӿ'
 _at = re.compile(rf'@([{_L}]++(?:-++[{_L}]++)*+(?:\.[{_L}]++(?:-++[{_L}]++)*+)++)(?![(\[])')
 _local = re.compile(rf"[{_L}_+%'-]++(?:\.[{_L}_+%'-]++)*+")
 _userinfo,_scp = re.compile(r'://[^/\s@]*$'),re.compile(r':[\w.~-]{0,64}(?:/|\.git\b)')
-_tlds = frozenset('''com org net edu gov mil int info biz name pro aero coop museum jobs mobi tel travel cat asia post app dev
-    online site store tech xyz shop club cloud email blog live life world today news agency digital academy'''.split())
+_tlds = frozenset('''com org net edu gov mil int info biz name pro aero coop museum jobs mobi tel travel cat asia
+    post app dev online site store tech xyz shop club cloud email blog live life world today news agency digital
+    academy'''.split())
 _reserved = re.compile(r'(?:^|\.)(?:example(?:\.(?:com|net|org))?|test|invalid|localhost|local)$', re.I)
 
 def check_email(
@@ -104,9 +105,11 @@ def luhn_ok(
 
 _issuers = [(re.compile(p), lengths) for p,lengths in (
     ('4', (13, 16, 19)), ('5[1-5]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720', (16,)), ('3[47]', (15,)),
-    ('6011|64[4-9]|65', (16, 19)), ('35(?:2[89]|[3-8])', (16, 19)), ('30[0-5]|36|38|39', (14, 16, 19)), ('62|81', (16, 17, 18, 19)))]
+    ('6011|64[4-9]|65', (16, 19)), ('35(?:2[89]|[3-8])', (16, 19)), ('30[0-5]|36|38|39', (14, 16, 19)),
+    ('62|81', (16, 17, 18, 19)))]
 
-_card = re.compile(r'(?<![\w.+-])(?<!\d )(?:\d{13,19}|\d{4}([ \u00a0-])\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?|\d{4}([ \u00a0-])\d{6}\2\d{4,5})(?!\w|[.-]\d)')
+_card = re.compile(r'(?<![\w.+-])(?<!\d )(?:\d{13,19}|\d{4}([ \u00a0-])\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?'
+                   r'|\d{4}([ \u00a0-])\d{6}\2\d{4,5})(?!\w|[.-]\d)')
 
 def check_card(
     m:re.Match # 13 to 19 digits, whole or in groups
@@ -114,15 +117,16 @@ def check_card(
     "An issuer's prefix, one of its lengths, and Luhn."
     digits = re.sub(r'\D', '', m[0])
     known = any(len(digits) in lengths and p.match(digits) for p,lengths in _issuers)
-    return m.span() if known and luhn_ok(digits) and len(set(digits)) > 2 else None
+    return m.span() if known and luhn_ok(digits) and len(set(digits)) > 1 else None
 
 find_card = Finder('card', _card, check_card, zone=_numbers)
 
 # %% ../../nbs/14_data.privacy.ipynb #c018
-IBAN_LENGTHS = {word[:2]: int(word[2:]) for word in '''AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BI27 BR29 BY28 CH21 CR22 CY28 CZ24 DE22
-    DJ27 DK18 DO28 EE20 EG29 ES24 FI18 FK18 FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20
-    LB28 LC32 LI21 LT20 LU20 LV21 LY25 MC27 MD24 ME22 MK19 MN20 MR27 MT31 MU30 NI28 NL18 NO15 OM23 PK24 PL28 PS29 PT25 QA29 RO24 RS22
-    RU33 SA24 SC31 SD18 SE24 SI19 SK24 SM27 SO23 ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20 YE30'''.split()}
+IBAN_LENGTHS = {word[:2]: int(word[2:]) for word in '''AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BI27 BR29 BY28
+    CH21 CR22 CY28 CZ24 DE22 DJ27 DK18 DO28 EE20 EG29 ES24 FI18 FK18 FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HR21
+    HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20 LB28 LC32 LI21 LT20 LU20 LV21 LY25 MC27 MD24 ME22 MK19 MN20 MR27
+    MT31 MU30 NI28 NL18 NO15 OM23 PK24 PL28 PS29 PT25 QA29 RO24 RS22 RU33 SA24 SC31 SD18 SE24 SI19 SK24 SM27 SO23
+    ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20 YE30'''.split()}
 
 def iban_ok(
     iban:str # Without blanks
@@ -152,7 +156,8 @@ TOKENS = {name: (needles.split(), re.compile(p)) for name,needles,p in (
     ('aws', 'AKIA ASIA', r'(?<!\w)A[KS]IA[A-Z2-7]{16}(?!\w)'),
     ('github', 'ghp_ gho_ ghu_ ghs_ ghr_ github_pat_', r'(?<!\w)(?:gh[pousr]_[A-Za-z\d]{36,}|github_pat_\w{60,})'),
     ('gitlab', 'glpat-', r'(?<!\w)glpat-[\w-]{20,}'),
-    ('slack', 'xox hooks.slack.com', r'(?<!\w)xox[abeoprs]-[\dA-Za-z-]{10,250}|(?<=hooks\.slack\.com/services/)T\w+/B\w+/\w{16,}'),
+    ('slack', 'xox hooks.slack.com', r'(?<!\w)xox[abeoprs]-[\dA-Za-z-]{10,250}'
+        r'|(?<=hooks\.slack\.com/services/)T\w+/B\w+/\w{16,}'),
     ('google', 'AIza', r'(?<!\w)AIza[\w-]{35}(?![\w-])'),
     ('stripe', '_live_ _test_ whsec_', r'(?<!\w)(?:[srp]k_(?:live|test)_[\dA-Za-z]{16,99}|whsec_[\dA-Za-z]{32,})'),
     ('openai', 'sk-', r'(?<![\w-])sk-(?=[\w-]*\d)[\w-]{20,250}(?![\w-])'),
@@ -161,14 +166,16 @@ TOKENS = {name: (needles.split(), re.compile(p)) for name,needles,p in (
     ('telegram', ':AA', r'(?<!\w)\d{8,10}:AA[\w-]{33}(?![\w-])'),
     ('sendgrid', 'SG.', r'(?<!\w)SG\.[\w-]{22}\.[\w-]{43}'),
     ('jwt', 'eyJ', r'(?<![\w.-])(eyJ[\w-]{8,})\.eyJ[\w-]{2,}\.[\w-]{16,}'),
-    ('pem', 'PRIVATE KEY-----', r'-----BEGIN (?:[A-Z\d]+ ){0,3}PRIVATE KEY-----(?:[^-]|-(?!----))*+(?:-----END [A-Z\d ]{0,40}-----)?'),
+    ('pem', 'PRIVATE KEY-----', r'-----BEGIN (?:[A-Z\d]+ ){0,3}PRIVATE KEY-----(?:[^-]|-(?!----))*+'
+        r'(?:-----END [A-Z\d ]{0,40}-----)?'),
     ('url', '://', r'(?<=://)[^\s:@/"\'<>{}]{1,64}:[^\s:@/"\'<>{}$]{3,128}(?=@[\w.-])'))}
 
 def check_token(
     m:re.Match # A string in the form of a key
 )->tuple[int,int]|None: # Start and end, unless it is an example or no key
     "What a vendor's own documentation prints is no secret, and a token's header is JSON."
-    if 'EXAMPLE' in m[0] or 'xxxxxx' in m[0].lower() or len(set(m[0])) < 8 and m[0][0] != '-' and '@' != m.string[m.end():m.end()+1]: return
+    if 'EXAMPLE' in m[0] or 'xxxxxx' in m[0].lower() or len(m[0]) >= 20 and len(set(m[0])) < 8: return
+    if m[0].rpartition(':')[2].lower() in ('pass', 'password', 'passwd', 'pwd', 'secret'): return
     if m[0].startswith('eyJ'):
         try: json.loads(base64.urlsafe_b64decode(m[1] + '='*(-len(m[1]) % 4)))['alg']
         except (ValueError, KeyError, TypeError): return
@@ -184,7 +191,8 @@ def entropy(
     return -sum(n/len(text)*math.log2(n/len(text)) for n in Counter(text).values())
 
 _value = re.compile(r"""[=:]\s{0,4}(?:[rbf]?(["'])([^"'\s]{8,200})\1|([^\s"'<>(){}\[\],;.$=]{12,200}={0,2})(?=[\s,;]|$))""")
-_name = re.compile(r"""(?<![a-z])(?:passw(?:or)?d|passphrase|passwort|kennwort|contraseña|senha|mot[ ]de[ ]passe|pwd|secret|token|credentials?|(?:api|access|auth|private|secret|account|client|signing|encryption)
+_name = re.compile(r"""(?<![a-z])(?:passw(?:or)?d|passphrase|passwort|kennwort|contraseña|senha
+    |mot[ ]de[ ]passe|pwd|secret|token|credentials?|(?:api|access|auth|private|secret|account|client|signing|encryption)
     [_-]?(?:key|secret|token))s?["']?\s{0,4}:?$""", re.I | re.X)
 _dummy = re.compile(r'example|changeme|change_me|your|xxxx|placeholder|dummy|redacted|^[<${%].*|1234567|\.\w+\(|\.\.\.', re.I)
 
@@ -201,18 +209,24 @@ def check_assigned(
 find_assigned = Finder('key', _value, check_assigned)
 
 # %% ../../nbs/14_data.privacy.ipynb #c026
-_codes = re.compile(r'1|7|2(?:0|7|[1-689]\d)|3(?:[0-469]|[578]\d)|4(?:[013-9]|2\d)|5(?:[1-8]|[09]\d)|6(?:[0-6]|[789]\d)|8(?:[1246]|0\d|5\d|[78]\d)|9(?:[0-58]|[679]\d)')
+_codes = re.compile(r'1|7|2(?:0|7|[1-689]\d)|3(?:[0-469]|[578]\d)|4(?:[013-9]|2\d)|5(?:[1-8]|[09]\d)'
+                    r'|6(?:[0-6]|[789]\d)|8(?:[1246]|0\d|5\d|[78]\d)'
+                    r'|9(?:[0-58]|[679]\d)')
 _s,_b = r'[ .\-/\u00a0\u2011]',r'(?<![\w.+/=#:$€£%*^(\[-])(?<!\d[ ,])'
-_phone = re.compile(rf'''(?P<plus>(?<![\w+])(?:\+|(?<![\d.,-])00(?=[1-9]\d?\d?{_s}))[1-9](?:{_s}?(?:\(\d{{1,4}}\)|\d)|[ ]\(\d{{1,4}}\)){{6,18}})
+_phone = re.compile(rf'''(?P<plus>(?<![\w+])(?:\+|(?<![\d.,-])00(?=[1-9]\d?\d?{_s}))[1-9]
+        (?:{_s}?(?:\(\d{{1,4}}\)|\d)|[ ]\(\d{{1,4}}\)){{6,18}})
     |(?P<nanp>{_b}(?:\+?1[ .-])?(?:\([2-9]\d\d\)[ -]?|[2-9]\d\d(?P<d>[.-]))[2-9]\d\d(?(d)(?P=d)|[ .-])\d{{4}}(?![\w]|[.-]\d))
     |(?P<trunk>{_b}(?:\(0[1-9]\d{{0,3}}\)[ ]?|0[1-9]\d{{0,4}}{_s})\d{{2,8}}(?:{_s}\d{{2,4}}){{0,4}}(?![\w]|{_s}?\d))
     |(?P<bare>(?<![\w.,+-])[(]?\d(?:[ ().\-/\u00a0]{{0,2}}\d){{6,14}}(?![\w]|[.,-]?\d))''', re.X)
-_called = re.compile(r'''(?:\b(?:tel|telephone|phone|telefon|fon|fone|fax|mob|mobile?|cell|handy|mobil|whatsapp|viber|signal|call|dial|ring|sms|text|rufnummer|
-    téléphone|tél|teléfono|telefone|telefono|móvil|celular|portable|тел|телефон)|[☎📞📱]|電話|电话|전화)(?:number|nummer)?(?:[^\w\n(]{1,4}
+_called = re.compile(r'''(?:\b(?:tel|telephone|phone|telefon|fon|fone|fax|mob|mobile?|cell|handy|mobil|whatsapp|viber
+    |signal|call|dial|ring|sms|text|rufnummer|téléphone|tél|teléfono|telefone|telefono|móvil
+    |celular|portable|тел|телефон)|[☎📞📱]|電話|电话|전화)(?:number|nummer)?(?:[^\w\n(]{1,4}
     (?:number|nummer|no|nr|n|at|on|is|us|me|now|al|au|a|unter|под)\b){0,3}[^\w\n(]{0,4}$''', re.I | re.X)
-_counted = re.compile(r'''\b(?:isbn|issn|order|invoice|ticket|part|serial|ref|sku|id|version|doi|pmid|case|account|acct|konto|no|nr|number|model|batch|
-    lot|item|tracking|imei|ean|gtin|patent|rfc|grant|date|time|stamp|bestell\w*|artikel\w*)\b[^\w\n]{0,5}$|[#№]$|№\s$''', re.I | re.X)
-_date = re.compile(r'\d{1,2}[./ -]\d{1,2}[./ -](?:19|20)\d\d|(?:19|20)\d\d[./ -]\d\d?[./ -]\d\d?|\d+\.\d+$|\d{1,3}(?:\.\d{1,3}){3}$')
+_counted = re.compile(r'''\b(?:isbn|issn|order|invoice|ticket|part|serial|ref|sku|id|version|doi|pmid|case|account|acct
+    |konto|no|nr|number|model|batch|lot|item|tracking|imei|ean|gtin|patent|rfc
+    |grant|date|time|stamp|bestell\w*|artikel\w*)\b[^\w\n]{0,5}$|[#№]$|№\s$''', re.I | re.X)
+_date = re.compile(r'\d{1,2}[./ -]\d{1,2}[./ -](?:19|20)\d\d|(?:19|20)\d\d[./ -]\d\d?[./ -]\d\d?'
+                   r'|\d+\.\d+$|\d{1,3}(?:\.\d{1,3}){3}$')
 
 def check_phone(
     m:re.Match # Digits in one of the four shapes
@@ -229,7 +243,8 @@ def check_phone(
             word = word[:cut.start()]
             digits = re.sub(r'\D', '', word.replace('(0)', '')).removeprefix('00')
         nanp = re.fullmatch(r'1[2-9]\d\d[2-9]\d{6}', digits)
-        ok = 9 <= len(digits) <= most and _codes.match(digits) and (nanp or digits[0] != '1') and not re.fullmatch(r'\+\d+\.\d+', word)
+        ok = 9 <= len(digits) <= most and _codes.match(digits) and (nanp or digits[0] != '1')
+        ok = ok and not re.fullmatch(r'\+\d+\.\d+', word)
         if word.startswith('00'): ok = ok and _codes.fullmatch(re.match(r'00(\d{1,3})', word)[1])
         if m.string[start+len(word):start+len(word)+1].isdigit(): ok = False
     elif shape == 'nanp': ok = called or not _counted.search(before)
@@ -240,7 +255,8 @@ def check_phone(
 find_phone = Finder('phone', _phone, check_phone, zone=_numbers)
 
 # %% ../../nbs/14_data.privacy.ipynb #c029
-PLACEHOLDERS = dict(key='<SECRET_KEY>', email='<EMAIL_ADDRESS>', iban='<IBAN>', card='<PAYMENT_CARD>', ip='<IP_ADDRESS>', phone='<PHONE_NUMBER>')
+PLACEHOLDERS = dict(key='<SECRET_KEY>', email='<EMAIL_ADDRESS>', iban='<IBAN>', card='<PAYMENT_CARD>',
+                    ip='<IP_ADDRESS>', phone='<PHONE_NUMBER>')
 FINDERS = (*find_tokens, find_assigned, find_email, find_iban, find_card, *find_ips, find_phone)
 _rank = {kind: i for i,kind in enumerate(PLACEHOLDERS)}
 
@@ -306,7 +322,8 @@ class Case:
 
 def _digits(r, n): return ''.join(r.choices('0123456789', k=n))
 def _chars(r, n, alphabet): return ''.join(r.choices(alphabet, k=n))
-_hex,_upper,_lower,_base32 = '0123456789abcdef','ABCDEFGHIJKLMNOPQRSTUVWXYZ','abcdefghijklmnopqrstuvwxyz','ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
+_hex,_upper,_lower = '0123456789abcdef','ABCDEFGHIJKLMNOPQRSTUVWXYZ','abcdefghijklmnopqrstuvwxyz'
+_base32 = _upper + '234567'
 _alnum = _upper + _lower + '0123456789'
 
 def with_luhn(
@@ -330,14 +347,17 @@ def email_item(
     "An e-mail address."
     given,family,year = r.choice(_given),r.choice(_family),str(r.randint(1960, 2009))
     g,f = _ascii(given),_ascii(family)
-    local = r.choice([f'{g}.{f}', f'{g}{year}', f'{g[0]}{f}', f'{f}_{g}', f'{g}-{f}', f'{g}.{f}+{r.choice(["news", "list"])}', f'{g.title()}.{f.title()}', g])
+    local = r.choice([f'{g}.{f}', f'{g}{year}', f'{g[0]}{f}', f'{f}_{g}', f'{g}-{f}',
+                      f'{g}.{f}+{r.choice(["news", "list"])}', f'{g.title()}.{f.title()}', g])
     tld = r.choice('com com com org net de fr co.uk com.br ac.jp io edu museum info dev photography'.split())
     host = r.choice(['', '', '', 'mail.', 'cs.', 'post-2.']) + _domain(r)
     form = r.choices(['plain', 'international', 'quoted', 'address literal', 'spelled out'], [88, 5, 1, 1, 5])[0]
-    if form == 'international': return form, f'{given.lower()}@{r.choice(["bücher", "café", "øre"])}{host.split(".")[-1]}.{r.choice(["de", "fr", "dk"])}'
+    if form == 'international':
+        return form, f'{given.lower()}@{r.choice(["bücher", "café", "øre"])}{host.split(".")[-1]}.{r.choice(["de", "fr", "dk"])}'
     if form == 'quoted': return form, f'"{g} {f}"@{host}.{tld}'
     if form == 'address literal': return form, f'{local}@[93.184.216.{r.randint(1, 254)}]'
-    if form == 'spelled out': return form, r.choice([f'{local} at {host} dot {tld}', f'{local}[at]{host}[dot]{tld}', f'{local} (at) {host}.{tld}'])
+    if form == 'spelled out': return form, r.choice([f'{local} at {host} dot {tld}', f'{local}[at]{host}[dot]{tld}',
+                                                     f'{local} (at) {host}.{tld}'])
     return ('rare domain' if tld in ('photography', 'museum') else form), f'{local}@{host}.{tld}'
 
 _plans = {code: rows.split('; ') for code,rows in {
@@ -354,7 +374,8 @@ def phone_item(
     area,rest = groups[0],groups[1:]
     sep = r.choices(' -.', [6, 3, 2])[0]
     trunk = '' if code == '1' else '0'
-    form = r.choices(['international', 'national', 'brackets', 'unbroken international', 'bare digits', 'international with (0)', 'with 00', 'local'],
+    form = r.choices(['international', 'national', 'brackets', 'unbroken international', 'bare digits',
+                      'international with (0)', 'with 00', 'local'],
                      [30, 30, 10, 8, 6, 5, 5, 6])[0]
     if form == 'international': return form, f'+{code}{r.choice([" ", sep])}' + sep.join(groups)
     if form == 'unbroken international': return form, f'+{code}' + ''.join(groups)
@@ -366,19 +387,24 @@ def phone_item(
     return 'national', trunk + sep.join(groups)
 
 # %% ../../nbs/14_data.privacy.ipynb #c040
-_accounts = dict(DE='18n', GB='4a14n', FR='20n1c2n', ES='20n', IT='1a22n', NL='4a10n', CH='5n12c', NO='11n', PL='24n', BR='23n1a1c', SE='20n', MT='4a5n18c', SA='2n18c', BE='12n')
-_brands = {'Visa': ('4', 16), 'Visa 13': ('4', 13), 'Mastercard': ('5[1-5]', 16), 'Mastercard 2': ('2[3-6]', 16), 'Amex': ('3[47]', 15),
-           'Discover': ('6011', 16), 'JCB': ('35[3-8]', 16), 'Diners': ('36', 14), 'UnionPay': ('62', 16), 'Maestro': ('50', 16)}
+_accounts = dict(DE='18n', GB='4a14n', FR='20n1c2n', ES='20n', IT='1a22n', NL='4a10n', CH='5n12c', NO='11n',
+                 PL='24n', BR='23n1a1c', SE='20n', MT='4a5n18c', SA='2n18c', BE='12n')
+_brands = {'Visa': ('4', 16), 'Visa 13': ('4', 13), 'Mastercard': ('5[1-5]', 16), 'Mastercard 2': ('2[3-6]', 16),
+           'Amex': ('3[47]', 15),
+           'Discover': ('6011', 16), 'JCB': ('35[3-8]', 16), 'Diners': ('36', 14), 'UnionPay': ('62', 16),
+           'Maestro': ('50', 16)}
 
 def iban_item(r:random.Random)->tuple[str,str]:
     "An account number: country, check digits by ISO 7064, national part by the register's structure."
     country = r.choice(list(_accounts))
-    bban = ''.join(_chars(r, int(n), dict(n='0123456789', a=_upper, c=_upper + '0123456789')[c]) for n,c in re.findall(r'(\d+)([anc])', _accounts[country]))
+    bban = ''.join(_chars(r, int(n), dict(n='0123456789', a=_upper, c=_upper + '0123456789')[c]) for n,
+                   c in re.findall(r'(\d+)([anc])', _accounts[country]))
     number = int(''.join(str(ord(c) - 55) if c.isalpha() else c for c in bban + country + '00'))
     iban = f'{country}{98 - number % 97:02}{bban}'
     form = r.choices(['print', 'electronic', 'lower case', 'hyphens'], [50, 40, 5, 5])[0]
     grouped = re.findall('.{1,4}', iban)
-    return form, {'print': ' '.join(grouped), 'electronic': iban, 'lower case': iban.lower(), 'hyphens': '-'.join(grouped)}[form]
+    return form, {'print': ' '.join(grouped), 'electronic': iban, 'lower case': iban.lower(),
+                  'hyphens': '-'.join(grouped)}[form]
 
 def card_item(r:random.Random)->tuple[str,str]:
     "A card number with its brand's prefix and length."
@@ -393,6 +419,18 @@ def card_item(r:random.Random)->tuple[str,str]:
     form = brand if sep in ('', ' ', '-') else 'odd separator'
     return form, sep.join(number[a:b] for a,b in zip(cuts, cuts[1:]))
 
+def unfindable_item(r:random.Random)->tuple[str,str,str]:
+    "Kind, form and text of personal data without a format of its own."
+    given,family = r.choice(_given),r.choice(_family)
+    street = r.choice([f'{r.randint(1, 99)} Old Mill Road, Kavoville',
+                       f'Lindengasse {r.randint(1, 99)}, 0{_digits(r, 4)} Musterstadt',
+                       f'{r.randint(1, 99)} rue des Lilas'])
+    number = r.choice([f'{r.randint(900, 999)}-{r.randint(10, 99)}-{_digits(r, 4)}',
+                       f'{r.choice("XYZ")}{_digits(r, 7)}{r.choice(_upper)}'])
+    return r.choice([('name', 'name', f'{given} {family}'), ('address', 'street address', street),
+                     ('identity', 'national number', number),
+                     ('birthday', 'date of birth', f'{r.randint(1, 28)}.{r.randint(1, 12)}.{r.randint(1940, 2005)}')])
+
 # %% ../../nbs/14_data.privacy.ipynb #c041
 def ip_item(r:random.Random)->tuple[str,str]:
     "A global address."
@@ -400,7 +438,8 @@ def ip_item(r:random.Random)->tuple[str,str]:
         while True:
             ip = ipaddress.IPv4Address(r.getrandbits(32))
             if ip.is_global and not ip.is_multicast: return 'v4', str(ip)
-    n = (r.choice([0x2a00, 0x2a02, 0x2600, 0x2607, 0x2405, 0x2803]) << 112) | (r.getrandbits(48) << 64) | r.choice([r.getrandbits(64), r.randint(1, 999)])
+    n = (r.choice([0x2a00, 0x2a02, 0x2600, 0x2607, 0x2405,
+                   0x2803]) << 112) | (r.getrandbits(48) << 64) | r.choice([r.getrandbits(64), r.randint(1, 999)])
     ip,form = ipaddress.IPv6Address(n),r.choice(['v6', 'v6', 'v6 exploded', 'v6 upper'])
     return form, dict(v6=str(ip)).get(form, ip.exploded if form == 'v6 exploded' else str(ip).upper())
 
@@ -410,30 +449,31 @@ def key_item(r:random.Random)->tuple[str,str]:
     "A key or token in a vendor's published form."
     pem = r.choice(['RSA PRIVATE KEY', 'PRIVATE KEY', 'EC PRIVATE KEY', 'OPENSSH PRIVATE KEY'])
     body = lambda: '\n'.join(_chars(r, 64, _alnum + '+/') for _ in range(r.randint(3, 8)))
-    jwt = lambda: f'{_b64(dict(alg=r.choice(["HS256", "RS256"]), typ="JWT"))}.{_b64(dict(sub=_digits(r, 6), iat=1700000000))}.{_chars(r, 43, _alnum + "-_")}'
-    name,make = r.choice([('AWS', lambda: r.choice(['AKIA', 'ASIA']) + _chars(r, 16, _base32)), ('GitHub', lambda: f'gh{r.choice("pousr")}_' + _chars(r, 36, _alnum)),
-        ('GitHub', lambda: f'github_pat_{_chars(r, 22, _alnum)}_{_chars(r, 59, _alnum)}'), ('GitLab', lambda: 'glpat-' + _chars(r, 20, _alnum + '-_')),
-        ('Slack', lambda: f'xoxb-{_digits(r, 12)}-{_digits(r, 12)}-{_chars(r, 24, _alnum)}'), ('Google', lambda: 'AIza' + _chars(r, 35, _alnum + '-_')),
-        ('Stripe', lambda: 'sk_live_' + _chars(r, 24, _alnum)), ('OpenAI', lambda: 'sk-proj-' + _chars(r, 48, _alnum)), ('Hugging Face', lambda: 'hf_' + _chars(r, 34, _upper + _lower)),
-        ('npm', lambda: 'npm_' + _chars(r, 36, _alnum)), ('JWT', jwt), ('PEM', lambda: f'-----BEGIN {pem}-----\n{body()}\n-----END {pem}-----'),
-        ('Telegram', lambda: f'{_digits(r, 10)}:AA{_chars(r, 33, _alnum + "-_")}'), ('Azure', lambda: _chars(r, 86, _alnum + '+/') + '==')])
+    jwt = lambda: (f'{_b64(dict(alg=r.choice(["HS256", "RS256"]), typ="JWT"))}.'
+                   f'{_b64(dict(sub=_digits(r, 6), iat=1700000000))}.{_chars(r, 43, _alnum + "-_")}')
+    name,make = r.choice([('AWS', lambda: r.choice(['AKIA', 'ASIA']) + _chars(r, 16, _base32)),
+                          ('GitHub', lambda: f'gh{r.choice("pousr")}_' + _chars(r, 36, _alnum)),
+        ('GitHub', lambda: f'github_pat_{_chars(r, 22, _alnum)}_{_chars(r, 59, _alnum)}'),
+        ('GitLab', lambda: 'glpat-' + _chars(r, 20, _alnum + '-_')),
+        ('Slack', lambda: f'xoxb-{_digits(r, 12)}-{_digits(r, 12)}-{_chars(r, 24, _alnum)}'),
+        ('Google', lambda: 'AIza' + _chars(r, 35, _alnum + '-_')),
+        ('Stripe', lambda: 'sk_live_' + _chars(r, 24, _alnum)),
+        ('OpenAI', lambda: 'sk-proj-' + _chars(r, 48, _alnum)),
+        ('Hugging Face', lambda: 'hf_' + _chars(r, 34, _upper + _lower)),
+        ('npm', lambda: 'npm_' + _chars(r, 36, _alnum)), ('JWT', jwt),
+        ('PEM', lambda: f'-----BEGIN {pem}-----\n{body()}\n-----END {pem}-----'),
+        ('Telegram', lambda: f'{_digits(r, 10)}:AA{_chars(r, 33, _alnum + "-_")}'),
+        ('Azure', lambda: _chars(r, 86, _alnum + '+/') + '==')])
     return name, make()
 
 def secret_item(r:random.Random)->tuple[str,str]:
     "The value of a password or key in some settings."
     weak = r.choice('sunshine letmein dragon trustno qwerty'.split()) + r.choice(['', '1', '!', '2019'])
-    return r.choices([('hex', _chars(r, 32, _hex)), ('random', _chars(r, r.randint(16, 40), _alnum)), ('with signs', _chars(r, 14, _alnum + '!@#%^&*-_') + _digits(r, 1) + r.choice(_lower)),
+    return r.choices([('hex', _chars(r, 32, _hex)), ('random', _chars(r, r.randint(16, 40), _alnum)),
+                      ('with signs', _chars(r, 14, _alnum + '!@#%^&*-_') + _digits(r, 1) + r.choice(_lower)),
                       ('weak', weak)], [3, 4, 2, 2])[0]
 
 # %% ../../nbs/14_data.privacy.ipynb #c043
-def unfindable_item(r:random.Random)->tuple[str,str,str]:
-    "Kind, form and text of personal data without a format of its own."
-    given,family = r.choice(_given),r.choice(_family)
-    street = r.choice([f'{r.randint(1, 99)} Old Mill Road, Kavoville', f'Lindengasse {r.randint(1, 99)}, 0{_digits(r, 4)} Musterstadt', f'{r.randint(1, 99)} rue des Lilas'])
-    number = r.choice([f'{r.randint(900, 999)}-{r.randint(10, 99)}-{_digits(r, 4)}', f'{r.choice("XYZ")}{_digits(r, 7)}{r.choice(_upper)}'])
-    return r.choice([('name', 'name', f'{given} {family}'), ('address', 'street address', street), ('identity', 'national number', number),
-                     ('birthday', 'date of birth', f'{r.randint(1, 28)}.{r.randint(1, 12)}.{r.randint(1940, 2005)}')])
-
 def trap_item(r:random.Random)->tuple[str,str]:
     "Name and text of something that is no personal data."
     d,h = (lambda n: _digits(r, n)),(lambda n: _chars(r, n, _hex))
@@ -442,37 +482,67 @@ def trap_item(r:random.Random)->tuple[str,str]:
     isbn = '978' + d(9)
     isbn += str(-sum(int(c)*(1, 3)[i % 2] for i,c in enumerate(isbn)) % 10)
     name,make = r.choice([
-        ('version', lambda: f'{n(20)}.{n(99)}.{n(999)}'), ('version of four', lambda: r.choice([f'Chrome/{n(140)}.0.{n(9999)}.{n(255)}', f'version {n(20)}.{n(99)}.{n(99)}.{n(99)}',
-                                                                               f'libfoo=={n(20)}.{n(99)}.{n(99)}.{n(99)}', f'foo-{n(20)}.{n(99)}.{n(99)}.{n(99)}.tar.gz'])),
-        ('date', lambda: r.choice([f'{year}-{month}-{day}', f'{day}.{month}.{year}', f'{month}/{day}/{year}', f'{year}{month}{day}T101500Z'])), ('time stamp', lambda: f'{year}-{month}-{day} 10:{day}:{month}.{d(6)}'),
-        ('epoch', lambda: r.choice(['17' + d(8), '17' + d(11), '17' + d(17)])), ('uuid', lambda: f'{h(8)}-{h(4)}-4{h(3)}-a{h(3)}-{h(12)}'), ('hash', lambda: h(r.choice([32, 40, 64]))),
-        ('isbn', lambda: r.choice([isbn, f'{isbn[:3]}-{isbn[3]}-{isbn[4:8]}-{isbn[8:12]}-{isbn[12]}'])), ('order number', lambda: r.choice([d(10), f'{d(3)}-{d(7)}-{d(7)}', f'PO-{d(3)}-{d(3)}-{d(4)}'])),
-        ('imei', lambda: with_luhn('35' + d(12))), ('sim card', lambda: with_luhn('8949' + d(14))), ('parcel', lambda: with_luhn('94' + d(18))), ('16-digit id', lambda: d(16)), ('luhn, no issuer', lambda: with_luhn('9' + d(14))),
-        ('private ip', lambda: r.choice([f'10.{n(255)}.{n(255)}.{n(255)}', f'192.168.{n(255)}.{n(255)}', '127.0.0.1', '::1', 'fe80::' + h(4), '0.0.0.0', '255.255.255.0'])),
-        ('documentation', lambda: r.choice([f'203.0.113.{n(255)}', f'2001:db8::{h(3)}', 'user@example.com', 'info@mail.example.org'])), ('decorator', lambda: r.choice(['@property', '@app.route("/x")', '@pytest.mark.slow'])),
-        ('matrix product', lambda: r.choice(['x@w.T', 'q @ k.T', 'a@b.sum(0)'])), ('scp path', lambda: f'git@{_domain(r)}.org:team/repo.git'), ('npm', lambda: f'{_domain(r)}@{n(9)}.{n(9)}.{n(9)}'), ('handle', lambda: '@' + _domain(r)),
-        ('asset', lambda: f'icon-{_domain(r)}@2x.png'), ('mac address', lambda: ':'.join(h(2) for _ in range(6))), ('decimal', lambda: f'0.{d(16)}'), ('coordinates', lambda: f'{n(89)}.{d(6)}, -{n(179)}.{d(6)}'),
-        ('slice', lambda: 'a[::2], b[2::3]'), ('namespace', lambda: 'std::cafe::f00d'), ('placeholder', lambda: r.choice(['AKIAIOSFODNN7EXAMPLE', '<your-api-key>', '${API_KEY}', 'sk-xxxxxxxxxxxxxxxxxxxxxxxx'])),
-        ('doi', lambda: f'10.{d(4)}/{d(3)}-{d(3)}-{d(4)}'), ('diff', lambda: f'@@ -{d(4)},7 +{d(4)},9 @@'), ('sum', lambda: f'{n(999)} 000 000 000'), ('score', lambda: f'{n(9)}-{n(9)} {n(9)}-{n(9)} {n(9)}-{n(9)}'), ('section', lambda: f'section {n(20)}.{n(9)}.{n(9)}.{n(9)}')])
+        ('version', lambda: f'{n(20)}.{n(99)}.{n(999)}'),
+        ('version of four', lambda: r.choice([f'Chrome/{n(140)}.0.{n(9999)}.{n(255)}',
+                                              f'version {n(20)}.{n(99)}.{n(99)}.{n(99)}',
+                                              f'libfoo=={n(20)}.{n(99)}.{n(99)}.{n(99)}',
+                                              f'foo-{n(20)}.{n(99)}.{n(99)}.{n(99)}.tar.gz'])),
+        ('date', lambda: r.choice([f'{year}-{month}-{day}', f'{day}.{month}.{year}', f'{month}/{day}/{year}',
+                                   f'{year}{month}{day}T101500Z'])),
+        ('time stamp', lambda: f'{year}-{month}-{day} 10:{day}:{month}.{d(6)}'),
+        ('epoch', lambda: r.choice(['17' + d(8), '17' + d(11), '17' + d(17)])),
+        ('uuid', lambda: f'{h(8)}-{h(4)}-4{h(3)}-a{h(3)}-{h(12)}'), ('hash', lambda: h(r.choice([32, 40, 64]))),
+        ('isbn', lambda: r.choice([isbn, f'{isbn[:3]}-{isbn[3]}-{isbn[4:8]}-{isbn[8:12]}-{isbn[12]}'])),
+        ('order number', lambda: r.choice([d(10), f'{d(3)}-{d(7)}-{d(7)}', f'PO-{d(3)}-{d(3)}-{d(4)}'])),
+        ('imei', lambda: with_luhn('35' + d(12))), ('sim card', lambda: with_luhn('8949' + d(14))),
+        ('parcel', lambda: with_luhn('94' + d(18))), ('16-digit id', lambda: d(16)),
+        ('luhn, no issuer', lambda: with_luhn('9' + d(14))),
+        ('private ip', lambda: r.choice([f'10.{n(255)}.{n(255)}.{n(255)}', f'192.168.{n(255)}.{n(255)}', '127.0.0.1',
+                                         '::1', 'fe80::' + h(4), '0.0.0.0', '255.255.255.0'])),
+        ('documentation', lambda: r.choice([f'203.0.113.{n(255)}', f'2001:db8::{h(3)}', 'user@example.com',
+                                            'info@mail.example.org'])),
+        ('decorator', lambda: r.choice(['@property', '@app.route("/x")', '@pytest.mark.slow'])),
+        ('matrix product', lambda: r.choice(['x@w.T', 'q @ k.T', 'a@b.sum(0)'])),
+        ('scp path', lambda: f'git@{_domain(r)}.org:team/repo.git'),
+        ('npm', lambda: f'{_domain(r)}@{n(9)}.{n(9)}.{n(9)}'), ('handle', lambda: '@' + _domain(r)),
+        ('asset', lambda: f'icon-{_domain(r)}@2x.png'), ('mac address', lambda: ':'.join(h(2) for _ in range(6))),
+        ('decimal', lambda: f'0.{d(16)}'), ('coordinates', lambda: f'{n(89)}.{d(6)}, -{n(179)}.{d(6)}'),
+        ('slice', lambda: 'a[::2], b[2::3]'), ('namespace', lambda: 'std::cafe::f00d'),
+        ('placeholder', lambda: r.choice(['AKIAIOSFODNN7EXAMPLE', '<your-api-key>', '${API_KEY}',
+                                          'sk-xxxxxxxxxxxxxxxxxxxxxxxx'])),
+        ('doi', lambda: f'10.{d(4)}/{d(3)}-{d(3)}-{d(4)}'), ('diff', lambda: f'@@ -{d(4)},7 +{d(4)},9 @@'),
+        ('sum', lambda: f'{n(999)} 000 000 000'), ('score', lambda: f'{n(9)}-{n(9)} {n(9)}-{n(9)} {n(9)}-{n(9)}'),
+        ('section', lambda: f'section {n(20)}.{n(9)}.{n(9)}.{n(9)}')])
     return name, make()
 
 # %% ../../nbs/14_data.privacy.ipynb #c044
-_lines = dict(
-    any='{}|See {} for more.|* {}|"{}",|<td>{}</td>|# {}|// {} (old)|{};42;yes|| a | {} | b ||print("{}")|Siehe {}.|voir {}|{}、参照|value: {}|x = "{}"|WARN [main] {} not found',
-    email='Contact: {}|From: "A. B." <{}>|mailto:{}|Author: {}|__author__ = "{}"|Bei Fragen: {}.|Écrire à {}|Escríbame a {}, por favor.|連絡先は{}です|  {}  |users = ["{}", "b"]|'
-          'git config user.email {}|<a href="mailto:{}">mail</a>|{}: permission denied|Signed-off-by: R <{}>|id,{},2020',
-    phone='Call {} now|Tel.: {}|Phone: {}|My number is {}.|Sie erreichen mich unter {}.|Tél. : {}|Llámame al {}|電話 {}|{} (mobile)|Fax {}|"phone": "{}",|<b>{}</b>|Office {} ext. 5|WhatsApp {}|ring {} after six|name;{};x',
-    card='Card number: {}|paid with {} on Monday|{} exp 09/27|"pan": "{}"|Kreditkarte {}|charge(card="{}")|Visa {}|n° {}|{},100.00,EUR',
-    iban='IBAN: {}|Konto {} bei der Bank|please transfer to {} today|virement : {}|"iban": "{}"|{} (BIC KAVODE21XXX)|acct={}|Verwendungszweck 17, {}',
-    ip='{} - - [10/Oct/2025:13:55:36] "GET / HTTP/1.1" 200|Accepted publickey for root from {} port 22|host = "{}"|ping {}|http://{}/admin|nameserver {}|{}, connected|Blocked: {}|client_ip={} status=500|allow {};|Der Server {} antwortet nicht.',
-    key='export TOKEN={}|key = "{}"|Authorization: Bearer {}|curl -H "X-Api-Key: {}" url|{}|const k = \'{}\';|secret: {}|my key is {}, keep it',
-    secret='password = "{}"|DB_PASSWORD={}|api_key: {}|"client_secret": "{}",|SECRET_KEY = \'{}\'|passwd={}|auth_token = "{}"|pwd: "{}"|AWS_SECRET_ACCESS_KEY={}|Passwort: {}|set_password("{}")',
-    trap='build {}|Order {}|id={}|released {}|checksum {}|commit {}|ref: {}|ISBN {}|token {}|No. {}|call {} times|phone model {}|call(x, {})|from {} to here|version {}')
-LINES = {kind: [line.replace('\0', '|') for line in re.sub(r'\|\| a \| \{\} \| b \|\|', '|\0 a \0 {} \0 b \0|', lines).split('|')] for kind,lines in _lines.items()}
-FILLER = ['The weather was fine, and nobody asked.', 'for i in range(10): total += i', 'Der Zug kam wie immer zu spät.', 'INFO start', 'return None', '---', 'Il pleut depuis ce matin.', '彼は本を読んでいる。',
-          'See the manual, chapter 3.', 'x,y,z', 'No llegaron hasta las diez.', '{"ok": true}', 'Copyright (c) 2001-2024 The authors', '']
-
-ITEMS = dict(email=email_item, phone=phone_item, card=card_item, iban=iban_item, ip=ip_item, key=key_item, secret=secret_item)
+LINES = {kind: lines.split('¦') for kind,lines in dict(
+    any='{}¦See {} for more.¦* {}¦"{}",¦<td>{}</td>¦# {}¦// {} (old)¦{};42;yes¦| a | {} | b |¦print("{}")¦'
+        'Siehe {}.¦voir {}¦{}、参照¦value: {}¦x = "{}"¦WARN [main] {} not found',
+    email='Contact: {}¦From: "A. B." <{}>¦mailto:{}¦Author: {}¦__author__ = "{}"¦Bei Fragen: {}.¦Écrire à {}¦'
+          'Escríbame a {}, por favor.¦連絡先は{}です¦  {}  ¦users = ["{}", "b"]¦git config user.email {}¦'
+          '<a href="mailto:{}">mail</a>¦{}: permission denied¦Signed-off-by: R <{}>¦id,{},2020',
+    phone='Call {} now¦Tel.: {}¦Phone: {}¦My number is {}.¦Sie erreichen mich unter {}.¦Tél. : {}¦Llámame al {}¦'
+          '電話 {}¦{} (mobile)¦Fax {}¦"phone": "{}",¦<b>{}</b>¦Office {} ext. 5¦WhatsApp {}¦ring {} after six¦'
+          'name;{};x',
+    card='Card number: {}¦paid with {} on Monday¦{} exp 09/27¦"pan": "{}"¦Kreditkarte {}¦charge(card="{}")¦Visa {}¦'
+         'n° {}¦{},100.00,EUR',
+    iban='IBAN: {}¦Konto {} bei der Bank¦please transfer to {} today¦virement : {}¦"iban": "{}"¦'
+         '{} (BIC KAVODE21XXX)¦acct={}¦Verwendungszweck 17, {}',
+    ip='{} - - [10/Oct/2025:13:55:36] "GET / HTTP/1.1" 200¦Accepted publickey for root from {} port 22¦host = "{}"¦'
+       'ping {}¦http://{}/admin¦nameserver {}¦{}, connected¦Blocked: {}¦client_ip={} status=500¦allow {};¦'
+       'Der Server {} antwortet nicht.',
+    key='export TOKEN={}¦key = "{}"¦Authorization: Bearer {}¦curl -H "X-Api-Key: {}" url¦{}¦const k = \'{}\';¦'
+        'secret: {}¦my key is {}, keep it',
+    secret='password = "{}"¦DB_PASSWORD={}¦api_key: {}¦"client_secret": "{}",¦SECRET_KEY = \'{}\'¦passwd={}¦'
+           'auth_token = "{}"¦pwd: "{}"¦AWS_SECRET_ACCESS_KEY={}¦Passwort: {}¦set_password("{}")',
+    trap='build {}¦Order {}¦id={}¦released {}¦checksum {}¦commit {}¦ref: {}¦ISBN {}¦token {}¦No. {}¦call {} times¦'
+         'phone model {}¦call(x, {})¦from {} to here¦version {}').items()}
+FILLER = ['The weather was fine, and nobody asked.', 'for i in range(10): total += i',
+          'Der Zug kam wie immer zu spät.', 'INFO start', 'return None', '---', 'Il pleut depuis ce matin.', '彼は本を読んでいる。',
+          'See the manual, chapter 3.', 'x,y,z', 'No llegaron hasta las diez.', '{"ok": true}',
+          'Copyright (c) 2001-2024 The authors', '']
+ITEMS = {f.__name__[:-5]: f for f in (email_item, phone_item, card_item, iban_item, ip_item, key_item, secret_item)}
 
 def make_cases(
     n:int=1000, # How many texts
@@ -491,7 +561,8 @@ def make_cases(
             lines = LINES['any'] + 2*LINES.get(name, []) if name != 'secret' else LINES['secret']
             line = r.choice(lines) if name else '{}'
             start = len(text) + line.index('{}')
-            if name: planted.append(Planted('key' if kind == 'secret' else kind, f'{"assigned, " if kind == "secret" else ""}{form}', start, start+len(item)))
+            if name: planted.append(Planted('key' if kind == 'secret' else kind,
+                                            f'{"assigned, " if kind == "secret" else ""}{form}', start, start+len(item)))
             text += line.replace('{}', item, 1) + '\n'
         cases.append(Case(text, planted))
     return cases
@@ -525,13 +596,16 @@ def by_kind(
     "Sum a score over the forms."
     out = {}
     for kind in dict.fromkeys([*PLACEHOLDERS, *(k for k,_ in score['planted'])]):
-        n,hit,said,false = (sum(v for (k,_),v in score[c].items() if k == kind) for c in ('planted', 'found', 'called', 'false'))
+        n,hit,said,false = (sum(v for (k,_),v in score[c].items() if k == kind) for c in ('planted', 'found',
+            'called', 'false'))
         if n: out[kind] = dict(planted=n, found=hit, recall=hit/n, said=said, precision=1 - false/said if said else None)
     return out
 
 # %% ../../nbs/14_data.privacy.ipynb #c055
 _unspaced = '\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff'
-_word,_character,_dense = (re.compile(p) for p in (r'[^\W_]\w*', rf'[{_unspaced}]|[^\W_{_unspaced}][^\W{_unspaced}]*', f'[{_unspaced}]'))
+_word,_character,_dense = (re.compile(p) for p in (r'[^\W_]\w*',
+                                                   rf'[{_unspaced}]|[^\W_{_unspaced}][^\W{_unspaced}]*',
+                                                   f'[{_unspaced}]'))
 
 class _Keys(dict):
     def __missing__(self, word):
@@ -563,8 +637,10 @@ def word_runs(
     return {k: out.get(k, np.empty(0, np.uint64)) for k in lengths}
 
 # %% ../../nbs/14_data.privacy.ipynb #c058
-QUESTION = tuple('question prompt query problem goal context context_options passage article premise hypothesis instruction input text content sentence'.split())
-SOLUTION = tuple('solution canonical_solution sol1 sol2 chain_of_thought rationale explanation answer target output completion continuation'.split())
+QUESTION = tuple('''question prompt query problem goal context context_options passage article premise hypothesis
+    instruction input text content sentence'''.split())
+SOLUTION = tuple('''solution canonical_solution sol1 sol2 chain_of_thought rationale explanation answer target
+    output completion continuation'''.split())
 
 def item_texts(
     row:dict|str, # A row of a benchmark
@@ -572,7 +648,8 @@ def item_texts(
 )->list[str]: # The whole item, then its questions one by one
     "The texts of a benchmark item that must not be in training text."
     if isinstance(row, str): return [row]
-    def strings(v): return [v] if isinstance(v, str) else [t for x in v for t in strings(x)] if isinstance(v, (list, tuple)) else []
+    def strings(v): return [v] if isinstance(v, str) else [t for x in v for t in strings(x)] if isinstance(v,
+        (list, tuple)) else []
     pick = lambda names: [t for name in names for t in strings(row.get(name)) if t.strip()]
     questions = pick(QUESTION if columns is None else columns)
     whole = '\n'.join(questions + (pick(SOLUTION) if columns is None else []))
@@ -585,13 +662,15 @@ def benchmark_rows(
     form,path = suffix(path),Path(path)
     readers = {'.jsonl': jsonl_rows, '.ndjson': jsonl_rows, '.json': json_rows}
     require(path.is_file(), f'There is no benchmark file {path}; check the path.')
-    require(form in readers or form == '.parquet' or KINDS.get(form) in ('prose', 'code'), f'{path.name} has a format that is not read; convert it to JSON lines.')
+    require(form in readers or form == '.parquet' or KINDS.get(form) in ('prose', 'code'),
+            f'{path.name} has a format that is not read; convert it to JSON lines.')
     try:
         if form == '.parquet': yield from parquet_rows(path)
         with open_bytes(path) as f:
             if form in readers:
                 for n,row in enumerate(readers[form](f)):
-                    nested = next((row[k] for k in ('examples', 'data', 'rows') if isinstance(row.get(k), list)), None) if isinstance(row, dict) else None
+                    nested = next((row[k] for k in ('examples', 'data', 'rows') if isinstance(row.get(k), list)),
+                                  None) if isinstance(row, dict) else None
                     if isinstance(row, ValueError): raise ValueError(f'row {n} is no JSON')
                     yield from nested if nested is not None else [row]
             elif form != '.parquet':
@@ -639,7 +718,8 @@ class Contamination:
         for name,texts in items:
             for k,text in enumerate(texts):
                 m = min(n, len(word_pattern(text).findall(text)))
-                if m == n and k == 0 or shortest <= m < n: found.setdefault(m, []).append((len(self.names), word_runs(text, (m,))[m]))
+                if m == n and k == 0 or shortest <= m < n: found.setdefault(m,
+                    []).append((len(self.names), word_runs(text, (m,))[m]))
             self.names.append(name)
         self.sizes,most = np.zeros(len(self.names), np.int64),max(10, len(self.names)//100)
         for m,parts in sorted(found.items()):
@@ -662,7 +742,8 @@ class Contamination:
         return cls(((f'{name}#{i}', [text]) for i,text in enumerate(texts)), **kwargs)
 
     @classmethod
-    def from_rows(cls, rows:Iterable[dict|str], name:str='item', columns:Iterable[str]|None=None, **kwargs)->'Contamination':
+    def from_rows(cls, rows:Iterable[dict|str], name:str='item', columns:Iterable[str]|None=None,
+                  **kwargs)->'Contamination':
         "Index rows of a benchmark."
         return cls(((f'{name}#{i}', item_texts(row, columns)) for i,row in enumerate(rows)), **kwargs)
 
@@ -726,8 +807,8 @@ def __call__(self:Contamination,
     return replace(doc, text='\n\n'.join(kept), meta={**doc.meta, 'decontaminated': len(overlaps), 'benchmark': value})
 
 # %% ../../nbs/14_data.privacy.ipynb #c075
-PERMISSIVE = frozenset('''MIT MIT-0 Apache-2.0 BSD-2-Clause BSD-3-Clause 0BSD ISC Zlib BSL-1.0 Unlicense PSF-2.0 Python-2.0 PostgreSQL
-    CC0-1.0 CC-BY-3.0 CC-BY-4.0 PDDL-1.0 ODC-By-1.0 WTFPL'''.split())
+PERMISSIVE = frozenset('''MIT MIT-0 Apache-2.0 BSD-2-Clause BSD-3-Clause 0BSD ISC Zlib BSL-1.0 Unlicense PSF-2.0
+    Python-2.0 PostgreSQL CC0-1.0 CC-BY-3.0 CC-BY-4.0 PDDL-1.0 ODC-By-1.0 WTFPL'''.split())
 _creative = re.compile(r'creativecommons\.org/(licenses|publicdomain)/([a-z-]+)/(\d\.\d)', re.I)
 
 def license_ok(
@@ -738,7 +819,8 @@ def license_ok(
     known = {a.lower() for a in allowed}
     if not license: return '' in known
     if m := _creative.search(license):
-        license = f'CC-{m[2]}-{m[3]}' if m[1].lower() == 'licenses' else {'zero': f'CC0-{m[3]}', 'mark': 'PDM-1.0'}.get(m[2].lower(), m[0])
+        license = f'CC-{m[2]}-{m[3]}' if m[1].lower() == 'licenses' else {'zero': f'CC0-{m[3]}',
+            'mark': 'PDM-1.0'}.get(m[2].lower(), m[0])
     words = re.findall(r'[()]|[^\s()]+', license)
     def atom():
         if not words or words[0].upper() in (')', 'AND', 'OR'): return bool(words.append('?'))

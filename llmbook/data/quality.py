@@ -234,7 +234,6 @@ def detect_language(
     text:str # Prose
 )->tuple[str,float]: # ISO 639-1 code, and the probability the identifier gives it
     "Name the language of `text`."
-    text = text.encode('utf-8', 'replace').decode()
     half = len(text)//2
     sample = text if len(text) <= 3000 else text[:1500] + ' ' + text[half:half+1500]
     code,p = _identifier().classify(sample)

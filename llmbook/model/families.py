@@ -22,7 +22,7 @@ from .attention import KVCache, causal_attention, causal_mask
 from .decoder import Decoder, DecoderConfig
 from .decoder import check_export as check_decoder
 
-# %% ../../nbs/34b_model.families.ipynb #c006
+# %% ../../nbs/34b_model.families.ipynb #c005
 @dataclass
 class LlamaConfig:
     "The shape of a Llama 3 model, in the words of Hugging Face."
@@ -49,7 +49,7 @@ class LlamaConfig:
         kind = (self.rope_scaling or dict(rope_type='llama3')).get('rope_type')
         require(kind=='llama3', f"rope_scaling has rope_type {kind!r}; only 'llama3' is supported, so leave it out or use that.")
 
-# %% ../../nbs/34b_model.families.ipynb #c009
+# %% ../../nbs/34b_model.families.ipynb #c008
 def llama3_frequencies(
     freqs:Tensor, # From `rope_frequencies`, `(K/2,)`
     factor:float, # How many times longer the context became
@@ -63,7 +63,7 @@ def llama3_frequencies(
     keep = ((turns - low_freq_factor) / (high_freq_factor - low_freq_factor)).clamp(0, 1)
     return freqs * (keep + (1-keep)/factor)
 
-# %% ../../nbs/34b_model.families.ipynb #c012
+# %% ../../nbs/34b_model.families.ipynb #c011
 class FamilyDecoder(Decoder):
     "A decoder with a family's parts: Llama's as it stands."
     def __init__(self,
@@ -91,7 +91,7 @@ def init_weights(self:FamilyDecoder):
         if p.ndim==1: p.fill_(1.)
         else: p.normal_(0., self.config.initializer_range)
 
-# %% ../../nbs/34b_model.families.ipynb #c014
+# %% ../../nbs/34b_model.families.ipynb #c013
 @patch
 def hidden(self:FamilyDecoder,
     input_ids:Tensor, # Tokens, `(B, T)`
@@ -117,7 +117,7 @@ def tables(self:FamilyDecoder, input_ids, attention_mask=None, doc_ids=None, cac
     masks = [window_mask(T, h+T, w, mask, input_ids.device) for h,w in zip(held, self.windows())]
     return (angles.cos(), angles.sin()),masks
 
-# %% ../../nbs/34b_model.families.ipynb #c016
+# %% ../../nbs/34b_model.families.ipynb #c015
 def window_mask(
     T:int, # Queries: the last `T` of `S` positions
     S:int, # Keys
@@ -131,7 +131,7 @@ def window_mask(
     near = causal_mask(T, S, device).triu(S-T-window+1)
     return near if mask is None else mask & near
 
-# %% ../../nbs/34b_model.families.ipynb #c019
+# %% ../../nbs/34b_model.families.ipynb #c018
 class WindowCache(KVCache):
     "A `KVCache` in which a layer with a window keeps no more than the next token can see."
     def __init__(self,
@@ -158,7 +158,7 @@ def held(self:KVCache)->list: # Tokens of each layer that it gives back beside t
     "A plain cache gives back all it read."
     return self.lengths
 
-# %% ../../nbs/34b_model.families.ipynb #c020
+# %% ../../nbs/34b_model.families.ipynb #c019
 @patch
 def append(self:WindowCache,
     layer:int, # Index of the layer
@@ -190,7 +190,7 @@ def truncate(self:WindowCache,
             f"go back to {length}; use a KVCache for rollbacks.")
     self.lengths = [length]*len(self.lengths)
 
-# %% ../../nbs/34b_model.families.ipynb #c021
+# %% ../../nbs/34b_model.families.ipynb #c020
 @patch
 def new_cache(self:FamilyDecoder,
     batch_size:int=1, # Sequences
@@ -218,7 +218,7 @@ class Mistral(FamilyDecoder):
     "Llama with the same window in every layer."
     def windows(self)->list: return [self.config.sliding_window]*self.config.num_hidden_layers
 
-# %% ../../nbs/34b_model.families.ipynb #c023
+# %% ../../nbs/34b_model.families.ipynb #c022
 @dataclass
 class Qwen3MoeConfig(LlamaConfig):
     "The shape of a Qwen3-MoE model."
@@ -240,7 +240,7 @@ class Qwen3MoeConfig(LlamaConfig):
 
     def sparse(self, i:int)->bool: return i not in self.mlp_only_layers and (i+1)%self.decoder_sparse_step==0
 
-# %% ../../nbs/34b_model.families.ipynb #c025
+# %% ../../nbs/34b_model.families.ipynb #c024
 class Experts(nn.Module):
     "`E` SwiGLU layers in two tensors, under the names of transformers."
     def __init__(self,
@@ -298,7 +298,7 @@ class Qwen3Moe(FamilyDecoder):
     def fit(self, i:int):
         if self.config.sparse(i): self.model.layers[i].mlp = SparseMLP(self.config)
 
-# %% ../../nbs/34b_model.families.ipynb #c028
+# %% ../../nbs/34b_model.families.ipynb #c027
 def split_experts(
     state:dict # As `model.state_dict()` has it
 )->dict: # As a checkpoint's files have it
@@ -327,7 +327,7 @@ def stack_experts(
         res[f'{stem}.experts.down_proj'] = torch.stack(get('down'))
     return res
 
-# %% ../../nbs/34b_model.families.ipynb #c030
+# %% ../../nbs/34b_model.families.ipynb #c029
 @dataclass
 class GPT2Config:
     "The shape of a GPT-2 model, in the words of Hugging Face."
@@ -361,7 +361,7 @@ class GPT2Config:
         for name in ('embd_pdrop', 'attn_pdrop', 'resid_pdrop'):
             require(0<=getattr(self, name)<1, f"{name} is {getattr(self, name)!r}; give a chance from 0 to less than 1.")
 
-# %% ../../nbs/34b_model.families.ipynb #c032
+# %% ../../nbs/34b_model.families.ipynb #c031
 class Conv1D(nn.Module):
     "A linear layer whose weight is `(in, out)`, the transpose of `nn.Linear`'s."
     def __init__(self,
@@ -376,7 +376,7 @@ class Conv1D(nn.Module):
 
     def extra_repr(self)->str: return f"{self.weight.shape[0]} -> {self.weight.shape[1]}"
 
-# %% ../../nbs/34b_model.families.ipynb #c034
+# %% ../../nbs/34b_model.families.ipynb #c033
 class GPT2Attention(nn.Module):
     "Causal attention with one projection for queries, keys and values."
     attend = staticmethod(causal_attention) # A later chapter may put a faster one in its place
@@ -422,7 +422,7 @@ class GPT2Block(nn.Module):
         x = x + self.attn(self.ln_1(x), mask, cache, layer)
         return x + self.mlp(self.ln_2(x))
 
-# %% ../../nbs/34b_model.families.ipynb #c035
+# %% ../../nbs/34b_model.families.ipynb #c034
 class GPT2(Decoder):
     "GPT-2; its parameters carry the names of `GPT2LMHeadModel`."
     def __init__(self,
@@ -449,7 +449,7 @@ class GPT2(Decoder):
         for i,block in enumerate(t.h): x = block(x, mask, cache, i)
         return t.ln_f(x)
 
-# %% ../../nbs/34b_model.families.ipynb #c037
+# %% ../../nbs/34b_model.families.ipynb #c036
 @patch
 @torch.no_grad()
 def init_weights(self:GPT2):
@@ -479,7 +479,7 @@ def extra_repr(self:FamilyDecoder):
     windows = self.windows()
     return f"{self.config.model_type}, {Decoder.extra_repr(self)}" + (f", windows={windows}" if any(windows) else '')
 
-# %% ../../nbs/34b_model.families.ipynb #c039
+# %% ../../nbs/34b_model.families.ipynb #c038
 Qwen3Config = DecoderConfig
 
 @patch(as_prop=True)
@@ -500,7 +500,7 @@ def build(
             f"{', '.join(FAMILIES)}; make one of those.")
     return FAMILIES[kind][1](config)
 
-# %% ../../nbs/34b_model.families.ipynb #c045
+# %% ../../nbs/34b_model.families.ipynb #c044
 def check_export(
     config, # Any config of this chapter
     target:str='gguf' # 'gguf', or 'hf' for a Hugging Face folder
@@ -510,8 +510,8 @@ def check_export(
     require(target in ('gguf', 'hf'), f"target is {target!r}; choose 'gguf' or 'hf'.")
     if c.profile=='research':
         parts = getattr(c, 'parts', dict)()
-        require(False, f"profile is 'research', which no other runtime can compute ({', '.join(parts.values()) or 'no family of theirs has its shape'}); "
-                "train with one of the other configs to export.")
+        why = f"and no other runtime has {', '.join(parts.values())}" if parts else "though no part of it needs to be"
+        require(False, f"profile is 'research', {why}; train with one of the other configs to export.")
     if target=='hf': return
     w,rows = getattr(c, 'sliding_window', None),getattr(c, 'moe_intermediate_size', 32)
     require(w is None or w>=c.max_position_embeddings, f"sliding_window is {w}, and llama.cpp would let a token see all {c.max_position_embeddings}; "
@@ -523,7 +523,7 @@ def check_export(
     require(rows%32==0, f"moe_intermediate_size is {rows}; quantised GGUF files store blocks of 32, so make it a multiple.")
     check_decoder(c)
 
-# %% ../../nbs/34b_model.families.ipynb #c048
+# %% ../../nbs/34b_model.families.ipynb #c047
 _HARMLESS = set('''architectures transformers_version torch_dtype dtype use_cache _name_or_path bos_token_id eos_token_id pad_token_id
     output_attentions output_hidden_states return_dict chunk_size_feed_forward id2label label2id problem_type task_specific_params
     n_ctx summary_type summary_use_proj summary_activation summary_proj_to_labels summary_first_dropout
@@ -551,7 +551,7 @@ _ABSENT = dict( # What transformers takes for a field that is not there
     qwen3_moe=dict(max_position_embeddings=32768, rms_norm_eps=1e-6, tie_word_embeddings=False, num_key_value_heads=4, norm_topk_prob=False,
                    decoder_sparse_step=1, mlp_only_layers=(), num_experts=128, num_experts_per_tok=8, moe_intermediate_size=768))
 
-# %% ../../nbs/34b_model.families.ipynb #c049
+# %% ../../nbs/34b_model.families.ipynb #c048
 def config_from_hf(
     hf:dict # The content of a config.json
 ): # A config of the family that it names
@@ -595,7 +595,7 @@ def _rope_from_hf(hf):
     require(not lacks, f"config.json has rope_parameters without {', '.join(lacks)}; get the file again, or add it.")
     return dict(rope_theta=theta, rope_scaling=dict(rope_type='llama3', **{n: rope[n] for n in names}))
 
-# %% ../../nbs/34b_model.families.ipynb #c050
+# %% ../../nbs/34b_model.families.ipynb #c049
 def config_to_hf(
     config # Any config of this chapter
 )->dict: # What goes into config.json, less the dtype
@@ -611,7 +611,7 @@ def config_to_hf(
     if kind=='qwen3_moe': res |= dict(num_local_experts=config.num_experts, mlp_only_layers=list(config.mlp_only_layers))
     return res
 
-# %% ../../nbs/34b_model.families.ipynb #c070
+# %% ../../nbs/34b_model.families.ipynb #c069
 def count_parameters(
     config, # Any config of this chapter
     active:bool=False # Count only the experts that one token uses?
@@ -632,7 +632,7 @@ def _ff_weights(c, i, active):
     if c.model_type=='qwen3_moe' and c.sparse(i): return D*c.num_experts + 3*D*c.moe_intermediate_size*(c.num_experts_per_tok if active else c.num_experts)
     return (2 if c.model_type=='gpt2' or getattr(c, 'relu_squared', False) else 3)*D*M
 
-# %% ../../nbs/34b_model.families.ipynb #c074
+# %% ../../nbs/34b_model.families.ipynb #c073
 def flops_per_token(
     config, # Any config of this chapter
     T:int, # Tokens in a sequence

@@ -109,7 +109,8 @@ def _spm_rules(spec, inner:bool, symbols:list)->tuple:
     if spec.remove_extra_whitespaces: steps += [normalizers.Replace(Regex(r'\A +| +\z'), ''), normalizers.Replace(Regex(' {2,}'), ' ')]
     steps += [normalizers.Prepend('▁')]*spec.add_dummy_prefix + [normalizers.Replace(' ', '▁')]
     cuts = [] if inner else [pre_tokenizers.Split('▁', 'merged_with_next')]
-    if symbols: cuts = [pre_tokenizers.Split(Regex('|'.join(map(re.escape, sorted(symbols, key=len, reverse=True)))), 'isolated')] + cuts
+    longest_first = '|'.join(map(re.escape, sorted(symbols, key=len, reverse=True)))
+    if symbols: cuts = [pre_tokenizers.Split(Regex(longest_first), 'isolated')] + cuts
     return normalizers.Sequence(steps),pre_tokenizers.Sequence(cuts) if cuts else None
 
 def read_sentencepiece(
@@ -123,7 +124,8 @@ def read_sentencepiece(
     try: m.ParseFromString(data)
     except Exception: raise LlmbookError('The file is no sentencepiece model, or a damaged one; download it again.') from None
     P,spec,kind = pb.ModelProto.SentencePiece,m.normalizer_spec,m.trainer_spec.model_type
-    require(len(m.pieces) and kind in (1, 2), f'A sentencepiece model of kind {kind} with {len(m.pieces)} pieces cannot be read here; bring BPE or Unigram.')
+    require(len(m.pieces) and kind in (1, 2), f'A sentencepiece model of kind {kind} with {len(m.pieces)} pieces cannot be '
+            'read here; bring BPE or Unigram.')
     require(spec.escape_whitespaces and not m.trainer_spec.treat_whitespace_as_suffix and all(p.type != P.UNUSED for p in m.pieces),
             'This sentencepiece model has unused pieces or writes blanks in its own way; train it with the usual settings.')
     names,fallback = [p.piece for p in m.pieces],any(p.type == P.BYTE for p in m.pieces)
@@ -179,6 +181,7 @@ def _guard(bpe:_Fast):
     guard = pre_tokenizers.Split(Regex(pattern), 'merged_with_previous')
     bpe.pre_tokenizer = pre_tokenizers.Sequence([bpe.pre_tokenizer, guard]) if bpe.pre_tokenizer else guard
 
+# %% ../../nbs/23_tokens.convert.ipynb #c030
 def bring(
     bpe:_Fast, # A trained machine of any make
     chat_template:str=None, # Its own template, kept if it says what the assistant speaks; else ChatML
@@ -198,7 +201,7 @@ def _marked(template)->str|None:
     except LlmbookError: return None
     return template
 
-# %% ../../nbs/23_tokens.convert.ipynb #c033
+# %% ../../nbs/23_tokens.convert.ipynb #c034
 def spell(
     bpe:_Fast # A machine of any make
 )->list[bytes]: # By id
@@ -218,7 +221,7 @@ def spell(
     names = [bpe.id_to_token(i) for i in range(bpe.get_vocab_size())]
     return [t.encode() if i in added else one(t) for i,t in enumerate(names)]
 
-# %% ../../nbs/23_tokens.convert.ipynb #c034
+# %% ../../nbs/23_tokens.convert.ipynb #c035
 class BroughtTokenizer(Tokenizer):
     "A tokenizer of any make behind the interface of `Tokenizer`."
     def __init__(self,
@@ -253,7 +256,8 @@ class BroughtTokenizer(Tokenizer):
         out,begins = [],self.leads
         for i in (int(i) for i in ids if 0 <= i < self.vocab_size):
             b = self._bytes[i]
-            if not (skip_special and i in self.special_ids): out.append(b[1:] if begins and b[:1] == b' ' and i not in self.drops_after else b)
+            lead = begins and b[:1] == b' ' and i not in self.drops_after
+            if not (skip_special and i in self.special_ids): out.append(b[lead:])
             begins = i in self.drops_after
         return b''.join(out).decode('utf-8', 'replace')
 
@@ -268,9 +272,10 @@ class BroughtTokenizer(Tokenizer):
         at = np.cumsum([0] + [len(c.encode()) for c in text])
         return e.ids,[min(int(at[a]), len(raw)-1) for a,_ in e.offsets]
 
-# %% ../../nbs/23_tokens.convert.ipynb #c044
-PROBES = dict(capitals='Hello WORLD', accents='naïve Ångström', decomposed='e\u0301', ligatures='ﬁne ½ ²', blanks='a  b', edges=' a ',
-    tabs='a\tb', lines='a\n\nb\r\n', signs="don't, x[i] == -1.5;", chinese='你好世界', emoji='👩‍👩‍👧', controls='\x00\x1f\u202e')
+# %% ../../nbs/23_tokens.convert.ipynb #c045
+PROBES = dict(capitals='Hello WORLD', accents='naïve Ångström', decomposed='e\u0301', ligatures='ﬁne ½ ²',
+    blanks='a  b', edges=' a ', tabs='a\tb', lines='a\n\nb\r\n', signs="don't, x[i] == -1.5;",
+    chinese='你好世界', emoji='👩‍👩‍👧', controls='\x00\x1f\u202e')
 
 def kept(
     tokenizer # Anything with `encode` and `decode`
@@ -278,7 +283,7 @@ def kept(
     "Which kinds of text survive encoding and decoding."
     return {kind: tokenizer.decode(tokenizer.encode(text)) == text for kind,text in PROBES.items()}
 
-# %% ../../nbs/23_tokens.convert.ipynb #c056
+# %% ../../nbs/23_tokens.convert.ipynb #c057
 KNOWN = 'tokenizer.json, a tiktoken file, a sentencepiece .model, or vocab.json beside merges.txt'
 
 def _find(path:Path)->Path:
@@ -317,7 +322,8 @@ def _from_names(file, content, pattern)->_Fast:
     if 'model' in content and 'added_tokens' in content:
         try: return _Fast.from_str(json.dumps(content))
         except Exception as e: raise LlmbookError(f'this is no tokenizer of Hugging Face ({str(e)[:80]}); download it again.') from None
-    require(content and all(type(i) is int for i in content.values()), f'this JSON holds neither a tokenizer nor a vocabulary; give {KNOWN}.')
+    require(content and all(type(i) is int for i in content.values()),
+            f'this JSON holds neither a tokenizer nor a vocabulary; give {KNOWN}.')
     beside = [p for n in ('merges.txt', 'vocab.bpe', 'merges.txt.gz', 'vocab.bpe.gz') for p in sorted(file.parent.glob(f'*{n}'))]
     require(beside, 'beside a vocabulary belongs merges.txt, and there is none; put it into the same folder.')
     return read_gpt2(content, _raw(beside[0]).decode(), pattern or 'gpt-2')
@@ -329,7 +335,7 @@ def _template(folder:Path)->str|None:
     except (OSError, ValueError, AttributeError): return None
     return found if isinstance(found, str) else next((t.get('template') for t in found or [] if t.get('name') == 'default'), None)
 
-# %% ../../nbs/23_tokens.convert.ipynb #c062
+# %% ../../nbs/23_tokens.convert.ipynb #c063
 def extend(
     tokenizer:Tokenizer, # Not changed
     words:Iterable[str], # What should become one token each; those that are one already are passed over
@@ -346,7 +352,7 @@ def extend(
     bpe.add_tokens([AddedToken(w, normalized=False, special=special) for w in new])
     return _from_json(bpe.to_str(), tokenizer.chat_template), {bpe.token_to_id(w): cut[w] for w in new}
 
-# %% ../../nbs/23_tokens.convert.ipynb #c069
+# %% ../../nbs/23_tokens.convert.ipynb #c070
 _SAME = {PATTERNS[k]: k for k in ('gpt-2', 'llama-bpe', 'qwen2', 'qwen35')} | { # patterns that cut alike under another spelling
     r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s": 'gpt-2'}
 
@@ -357,11 +363,15 @@ def gguf_pre(
     s = json.loads(tokenizer.bpe.to_str())
     model,steps = s['model'],_parts(s['pre_tokenizer'])
     kind,types = model['type'],[p['type'] for p in steps]
-    why = lambda ok, what: require(ok, f'This tokenizer cannot go into a GGUF file: {what}; train on another one, or run the model with transformers.')
-    why(kind == 'BPE' and 'ByteLevel' in types, f'llama.cpp reads byte-level BPE here, and this is {kind if kind != "BPE" else "BPE over characters"}')
-    why(not s['normalizer'], 'its normaliser changes text and llama.cpp would not (load_tokenizer(…, normalize=False) leaves it out)')
+    why = lambda ok, what: require(ok, f'This tokenizer cannot go into a GGUF file: {what}; train on another one, or run '
+                                   'the model with transformers.')
+    made = 'BPE over characters' if kind == 'BPE' else kind
+    why(kind == 'BPE' and 'ByteLevel' in types, f'llama.cpp reads byte-level BPE here, and this is {made}')
+    why(not s['normalizer'],
+        'its normaliser changes text and llama.cpp would not (load_tokenizer(…, normalize=False) leaves it out)')
     why(not any(p.get('add_prefix_space') for p in steps), 'it puts a blank before each text, and llama.cpp would not')
-    why(not any(t['single_word'] or t['lstrip'] or t['rstrip'] for t in s['added_tokens']), 'it has added tokens that swallow blanks or want whole words')
+    why(not any(t['single_word'] or t['lstrip'] or t['rstrip'] for t in s['added_tokens']),
+        'it has added tokens that swallow blanks or want whole words')
     name = {('ByteLevel',): 'gpt-2', ('Digits', 'ByteLevel'): 'smollm'}.get(tuple(types)) if steps[-1]['use_regex'] else None
     if types == ['Split', 'ByteLevel'] and not steps[1]['use_regex']:
         regex = steps[0]['pattern'].get('Regex', '').replace("(?i:'s|'t|'re|'ve|'m|'ll|'d)", _CASES).replace(r'\z', '$')
@@ -374,7 +384,7 @@ def gguf_pre(
         why(not stuck, f'{len(stuck)} of its tokens are reached by no merge, and llama.cpp would not find them')
     return name
 
-# %% ../../nbs/23_tokens.convert.ipynb #c071
+# %% ../../nbs/23_tokens.convert.ipynb #c072
 def gguf_vocab(
     tokenizer:Tokenizer, # Any that llama.cpp can read
     rows:int=None # Rows of the model's embedding; as many as the tokenizer has entries unless given
@@ -382,7 +392,8 @@ def gguf_vocab(
     "What goes into a GGUF file about a tokenizer; an error says what stands against it."
     V = tokenizer.vocab_size
     pads = range(V, V if rows is None else rows)
-    require(rows is None or V <= rows, f'The tokenizer has {V} entries and the model only {rows}; use the tokenizer it was trained with.')
+    require(rows is None or V <= rows, f'The tokenizer has {V} entries and the model only {rows}; use the tokenizer it was '
+            'trained with.')
     added = tokenizer.bpe.get_added_tokens_decoder()
     kinds = [3 if i in tokenizer.special_ids else 4 if i in added else 1 for i in range(V)]
     return {'model': 'gpt2', 'pre': gguf_pre(tokenizer), 'tokens': tokenizer.tokens + [f'[PAD{i}]' for i in pads],

@@ -114,7 +114,8 @@ def packing_table(
     seen_cut = np.minimum((first//T + 1)*T, ends) - first
     long = np.maximum(lengths - T, 0).sum()
     return [row('cut', -(-N//T), crosses, int((lengths - seen_cut).sum())), row('pad', len(parts), lengths > T, int(long)),
-            row('in order', in_order(), lengths > T, int(long)), row('best fit', len(best_fit(parts.tolist(), T)), lengths > T, int(long))]
+            row('in order', in_order(), lengths > T, int(long)),
+            row('best fit', len(best_fit(parts.tolist(), T)), lengths > T, int(long))]
 
 # %% ../../nbs/24_tokens.loader.ipynb #c025
 class RankBatches:
@@ -168,8 +169,10 @@ class MixedBatches:
         by:str='row' # What is drawn from one source: each 'row', or each 'batch'
     ):
         require(sources and sources.keys() == weights.keys() and by in ('row', 'batch'),
-                f"A mixture needs a weight for each of its sources, {sorted(sources)}, and by='row' or 'batch'; it got {sorted(weights)} and {by!r}.")
-        require(all(float(w) > 0 and math.isfinite(w) for w in weights.values()), f'Weights must be positive, not {dict(weights)}; leave a source out instead.')
+                f"A mixture needs a weight for each of its sources, {sorted(sources)}, and by='row' or 'batch'; it got "
+                f'{sorted(weights)} and {by!r}.')
+        require(all(float(w) > 0 and math.isfinite(w) for w in weights.values()),
+                f'Weights must be positive, not {dict(weights)}; leave a source out instead.')
         shapes = {n: (b.batch_size, getattr(b, 'seq_len', None)) for n,b in sources.items()}
         require(len(set(shapes.values())) == 1, f'The sources differ in (batch_size, seq_len): {shapes}; make them alike.')
         shares = [Fraction(str(w)) for w in weights.values()]

@@ -90,7 +90,7 @@ class Tokenizer:
     ):
         missing = [s for s in SPECIAL_TOKENS if bpe.token_to_id(s) is None]
         require(not missing, f'This tokenizer lacks the control tokens {", ".join(missing)}; train one with '
-                'Tokenizer.train, or add them.')
+                'Tokenizer.train, or read it with llmbook.tokens.convert.load_tokenizer, which adds them.')
         bpe.encode_special_tokens = True
         self.bpe,self.chat_template = bpe,CHAT_TEMPLATE if chat_template is None else chat_template
         self.bos_id = self.eot_id = bpe.token_to_id('<|endoftext|>')
