@@ -20,7 +20,7 @@ from .bits import baselines
 from .data.corpus import corpus_print
 from .data.prepare import PrepareConfig, prepare, read_split
 from .tokens.vocab import Tokenizer
-from .tokens.convert import load_tokenizer
+from .tokens.convert import gguf_pre, load_tokenizer
 from .tokens.batches import EvalWindows, GrowingBatches, TokenStore, write_tokens
 from .model.decoder import Decoder, DecoderConfig, count_parameters, flops_per_token
 from .model.generate import Sampling, stream_text
@@ -244,6 +244,7 @@ def _baselines(config, run_dir, records):
 def _tokenizer(config, run_dir, records):
     n,own = {},config.tokenizer
     tokenizer = load_tokenizer(own) if own else Tokenizer.train(_texts(run_dir, 'train'), config.vocab_size)
+    if own and config.types: gguf_pre(tokenizer)
     tokenizer.save(run_dir/'tokenizer')
     for split in ('train', 'validation'):
         n[split] = write_tokens(_texts(run_dir, split), tokenizer, run_dir/'tokenizer'/split)

@@ -29,6 +29,7 @@ import contextlib, dataclasses, io, json, tempfile
 from pathlib import Path
 from fastcore.test import test_eq, test_ne, expect_fail
 from llmbook.core import LlmbookError, read_json, to_plain
+from tokenizers import Tokenizer as BaseMachine, models
 from IPython.display import HTML
 import html
 
@@ -78,3 +79,14 @@ def test_foreign_folders_are_refused():
         Path(d, 'run.json').write_text('{"format": 99}')
         with expect_fail(LlmbookError, 'another version'): Run(d)
         test_eq(Path(d, 'notes.txt').read_text(), 'mine')
+
+# %% ../nbs/90_book.ipynb #c044
+def test_a_tokenizer_that_gguf_cannot_hold_is_refused_early():
+    with tempfile.TemporaryDirectory() as d:
+        words = BaseMachine(models.WordLevel({w: i for i,w in enumerate(['[UNK]', 'def', 'self'])}, unk_token='[UNK]'))
+        words.save(f'{d}/tokenizer.json')
+        c = get_preset('smoke')
+        c.data.limit_bytes,c.tokenizer = 50_000,f'{d}/tokenizer.json'
+        with contextlib.redirect_stderr(io.StringIO()), expect_fail(LlmbookError, 'cannot go into a GGUF file'):
+            book(c, f'{d}/run', until='pretrain', say=lambda line: None)
+        test_eq(Path(d, 'run/pretrain').exists(), False)

@@ -26,6 +26,7 @@ from torch.testing import assert_close
 from llmbook.core import LlmbookError, read_json, write_json
 from llmbook.model.decoder import Decoder, DecoderConfig
 from llmbook.tokens.vocab import Tokenizer
+from llmbook.model.families import LlamaConfig
 from transformers import AutoModelForCausalLM
 from transformers import Qwen3Config, Qwen3ForCausalLM
 from transformers import AutoTokenizer
@@ -59,6 +60,7 @@ def test_config_written_twice():
     test_eq((c['rope_theta'], c['rope_parameters']['rope_theta'], c['dtype'], c['torch_dtype']), (777., 777., 'bfloat16', 'bfloat16'))
     test_eq([c[k] for k in ('bos_token_id','eos_token_id','pad_token_id')], [tokenizer.eot_id, tokenizer.im_end_id, tokenizer.pad_id])
     with expect_fail(LlmbookError, "profile 'research'"): hf_config(replace(small_model().config, profile='research'))
+    with expect_fail(LlmbookError, 'model is a LlamaConfig'): hf_config(LlamaConfig())
     {k: c[k] for k in ('architectures','model_type','head_dim','rope_parameters')}
 
 # %% ../nbs/37_model.hub.ipynb #c024

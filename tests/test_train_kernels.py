@@ -13,6 +13,7 @@ from llmbook.train.kernels import (
 
 # %% ../nbs/41_train.kernels.ipynb #c003
 import torch
+from torch import nn
 import torch.nn.functional as F
 from torch.testing import assert_close
 from fastcore.test import test_eq, expect_fail
@@ -75,7 +76,15 @@ def test_chunked_loss_equals_plain_loss():
     assert_close(torch.autograd.grad(fast/5, list(m.parameters())), [g/5 for g in expected], rtol=1e-4, atol=1e-6)
     fast.item(), plain.item()
 
-# %% ../nbs/41_train.kernels.ipynb #c040
+# %% ../nbs/41_train.kernels.ipynb #c034
+def test_other_output_layers_go_the_plain_way():
+    m,batch = small(),rows(2, 9)
+    m.lm_head = nn.Linear(m.lm_head.in_features, m.lm_head.out_features)
+    assert_close(chunked_lm_loss(m, batch, chunk=4), lm_loss(m, batch))
+    with torch.no_grad(): m.lm_head.bias.normal_()
+    assert_close(chunked_lm_loss(m, batch, chunk=4), lm_loss(m, batch))
+
+# %% ../nbs/41_train.kernels.ipynb #c042
 def test_speed_up_changes_nothing_but_time():
     plain,batch = small(),rows(3, 20)
     batch['doc_ids'] = torch.tensor([[0]*20, [0]*7 + [1]*13, [0]*20])

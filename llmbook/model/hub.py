@@ -38,6 +38,8 @@ def hf_config(
     dtype:torch.dtype=torch.float32 # Of the weights in the file
 )->dict: # What goes into config.json
     "Say in the words of Hugging Face what `config` says in ours."
+    require(type(config) is DecoderConfig, f'This folder format is for the decoder of chapter 34, and the model is a {type(config).__name__}; '
+            'save its state_dict with safetensors, and beside it what config_to_hf of llmbook.model.families says.')
     require(config.profile == 'export', f'A model of profile {config.profile!r} has parts that no other program can compute; '
             "save it with a training checkpoint, or train one with profile='export'.")
     name = str(dtype).removeprefix('torch.')
@@ -89,13 +91,14 @@ def save_pretrained(
     "Write `model` as a Hugging Face folder; the weights come last, so a folder that has them is whole."
     folder,config = Path(folder),model.config
     dtype = dtype or next(model.parameters()).dtype
+    hf = hf_config(config, tokenizer, dtype)
     if tokenizer:
         require(tokenizer.vocab_size <= config.vocab_size, f'The tokenizer has {tokenizer.vocab_size} entries and the model '
                 f'{config.vocab_size} rows; save the tokenizer that the model was trained with.')
         tokenizer.save(folder)
         write_json(folder/'generation_config.json', dict(bos_token_id=tokenizer.bos_id, pad_token_id=tokenizer.pad_id,
             eos_token_id=[tokenizer.im_end_id, tokenizer.eot_id], do_sample=bool(sampling), **(sampling or {})))
-    write_json(folder/'config.json', hf_config(config, tokenizer, dtype))
+    write_json(folder/'config.json', hf)
     with atomic_open(folder/'model.safetensors') as f: f.write(save_safetensors(hf_tensors(model, dtype), dict(format='pt')))
     return folder
 

@@ -144,11 +144,12 @@ def chunked_lm_loss(
     batch:dict, # As in `lm_loss`
     chunk:int=1024 # Rows at a time
 )->Tensor: # Sum of the losses in nats, float32 scalar
-    "`lm_loss` without ever holding all the logits."
+    "`lm_loss` without ever holding all the logits; where the output layer does more than multiply, `lm_loss` itself."
+    if type(model.lm_head) is not nn.Linear or model.lm_head.bias is not None: return lm_loss(model, batch)
     h = model.hidden(batch['input_ids'], doc_ids=batch.get('doc_ids')).flatten(0, 1)
     return ChunkedLoss.apply(h, model.lm_head.weight, batch['labels'].flatten(), chunk)
 
-# %% ../../nbs/41_train.kernels.ipynb #c038
+# %% ../../nbs/41_train.kernels.ipynb #c040
 def speed_up(
     model:nn.Module # Changed in place, if its weights are on a CPU
 )->nn.Module: # The same
