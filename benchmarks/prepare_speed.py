@@ -7,8 +7,8 @@ written once as JSON Lines, and read from there by every arm. An arm is a proces
 its time is the processor time of that process and its children, so that a busy machine changes little.
 
 Arms on the same texts, all taken for English web pages, language filter off:
-  llmbook           stages quality, dedup with the web rules (Gopher, C4, FineWeb, MinHash 14x8)
-  datatrove_spacy   GopherRepetition, GopherQuality, C4Quality, FineWebQuality, the four Minhash steps, as they come
+  llmbook           stages quality, dedup with all published rules (Gopher, C4, FineWeb, MinHash 14x8)
+  datatrove_spacy   GopherRepetition, GopherQuality, C4Quality, FineWebQuality, the four Minhash steps, as they come (but the share of repeated characters at the paper's tenth)
   datatrove_split   the same with words split at white space, as llmbook does, in place of spaCy
 and, with nothing to compare: llmbook_all, the default pipeline (clean, quality, dedup; kinds and rules by file type).
 """
@@ -51,7 +51,7 @@ def rows(folder):
 
 def llmbook_arm(texts, out, everything=False, workers=1):
     from llmbook.data import prepare as P
-    config = P.PrepareConfig(str(texts)) if everything else P.PrepareConfig(str(texts), stages=('quality', 'dedup'), rules='web', max_chars=10**8)
+    config = P.PrepareConfig(str(texts)) if everything else P.PrepareConfig(str(texts), stages=('quality', 'dedup'), rules='published', max_chars=10**8)
     from llmbook.data.quality import detect_language
     detect_language('A short text to load the identifier with.')
     times = {}
@@ -102,7 +102,7 @@ def datatrove_arm(texts, out, split):
         for step in steps: data = step(data, 0, 1)
         return data
     t,wall = used(),time.time()
-    filters = [GopherRepetitionFilter(), GopherQualityFilter(), C4QualityFilter(filter_no_terminal_punct=False), FineWebQualityFilter()]
+    filters = [GopherRepetitionFilter(), GopherQualityFilter(), C4QualityFilter(filter_no_terminal_punct=False), FineWebQualityFilter(char_duplicates_ratio=.1)]
     passed = 0
     with open(out/'passed.jsonl', 'w') as f:
         docs = through(filters, (d for p in sorted(Path(texts).glob('*.jsonl')) for d in read(p)))

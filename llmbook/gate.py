@@ -194,10 +194,10 @@ ROOMS = ['Ground', 'Data', 'Tokens', 'Model', 'Training', 'Tuning', 'Judging', '
 def sidebar_text(
     chapters:list[Chapter] # All of them
 )->str: # YAML for Quarto
-    "The site's sidebar: the chapters in order, a section for each decade, and the log."
-    lines = ['website:', '  sidebar:', '    contents:', '      - index.ipynb']
-    for decade,room in enumerate(ROOMS):
-        here = [c for c in chapters if c.number is not None and c.number//10 == decade]
+    "The site's sidebar: the chapters in order, a section for each room, and the log."
+    lines,places = ['website:', '  sidebar:', '    contents:', '      - index.ipynb'],dict(data=1, tokens=2, model=3, train=4, tune=5, judge=6, shrink=7, run=8)
+    for place,room in enumerate(ROOMS):
+        here = [c for c in chapters if c.number is not None and places.get((c.module or '').partition('.')[0], c.number//10) == place]
         if here: lines += [f'      - section: "{room}"', '        contents:', *(f'          - {c.path.name}' for c in here)]
     return '\n'.join([*lines, '      - log.ipynb']) + '\n'
 

@@ -130,8 +130,10 @@ def test_readme_and_sidebar_follow_the_notebooks():
         page = notebook(('markdown', '# llmbook\n\n![run](images/run.svg)'), ('code', '#| hide\n1'), ('code', '#| eval: true\n2'), folder=d)
         text = readme_text(page)
         side = sidebar_text([Chapter(notebook(*SOUND, folder=d))])
+        late = sidebar_text([Chapter(notebook(SOUND[0], ('code', '#| default_exp tokens.toy'), *SOUND[2:], folder=d, name='19_tokens.toy.ipynb'))])
     test_eq(text, '# llmbook\n\n![run](nbs/images/run.svg)\n\n```python\n2\n```\n')
     assert '- section: "Ground"\n        contents:\n          - 07_toy.ipynb' in side
+    assert '- section: "Tokens"\n        contents:\n          - 19_tokens.toy.ipynb' in late
 
 # %% ../nbs/95_gate.ipynb #c046
 def test_renderer_gives_a_heading_and_no_table():

@@ -167,7 +167,8 @@ def test_check_export():
     for config in (GPT2Config(), LlamaConfig(), MistralConfig(sliding_window=None), Qwen3Config(), Qwen3MoeConfig()): check_export(config)
     check_export(MistralConfig(), 'hf')
     scaling = dict(rope_type='llama3', factor=4., low_freq_factor=1., high_freq_factor=3., original_max_position_embeddings=256)
-    refused = ((MistralConfig(), 'sliding_window is 256'), (LlamaConfig(rope_scaling=scaling), 'rope_scaling is set'), (GPT2Config(n_embd=200), 'hidden_size is 200'),
+    check_export(LlamaConfig(rope_scaling=scaling))
+    refused = ((MistralConfig(), 'sliding_window is 256'), (Qwen3MoeConfig(rope_scaling=scaling), 'rope_scaling is set'), (GPT2Config(n_embd=200), 'hidden_size is 200'),
         (Qwen3MoeConfig(norm_topk_prob=False), 'norm_topk_prob is False'), (Qwen3MoeConfig(mlp_only_layers=[2]), 'layers [2] dense'),
         (Qwen3MoeConfig(moe_intermediate_size=40), 'moe_intermediate_size is 40'), (Qwen3Config(profile='research'), "profile is 'research'"))
     for config,words in refused:

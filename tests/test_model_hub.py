@@ -3,13 +3,16 @@
 # %% ../nbs/37_model.hub.ipynb #c000
 import pytest
 from llmbook.model.hub import (
+    tied_names,
     hf_tensors,
     hf_config,
     config_from_hf,
+    write_weights,
     save_pretrained,
     weight_files,
     read_tensors,
     check_tensors,
+    fill,
     load_pretrained)
 
 # %% ../nbs/37_model.hub.ipynb #c003
@@ -52,6 +55,7 @@ def test_tensors_of_a_tied_model():
     untied = small_model(tie_word_embeddings=False)
     test_eq(set(hf_tensors(untied)), set(untied.state_dict()))
     test_eq({v.dtype for v in hf_tensors(untied, torch.bfloat16).values()}, {torch.bfloat16})
+    test_eq((tied_names(small_model()), tied_names(untied)), ({'lm_head.weight': 'model.embed_tokens.weight'}, {}))
     list(hf_tensors(small_model()))[:5]
 
 # %% ../nbs/37_model.hub.ipynb #c020
@@ -92,7 +96,7 @@ def test_config_refused():
     with expect_fail(LlmbookError, "head_dim = 'wide'"): config_from_hf(hf | dict(head_dim='wide'))
     said['use_sliding_window']
 
-# %% ../nbs/37_model.hub.ipynb #c029
+# %% ../nbs/37_model.hub.ipynb #c031
 def test_save_files():
     with tempfile.TemporaryDirectory() as d:
         save_pretrained(small_model(), d, tokenizer, sampling=dict(temperature=.7))
@@ -109,7 +113,25 @@ def test_save_files():
         save_pretrained(small_model(vocab_size=270), d, tokenizer)
     gen
 
-# %% ../nbs/37_model.hub.ipynb #c038
+# %% ../nbs/37_model.hub.ipynb #c036
+def test_shards():
+    tensors = hf_tensors(small_model())
+    largest = max(t.nbytes for t in tensors.values())
+    for limit in (10**9, largest, 20_000, 1):
+        with tempfile.TemporaryDirectory() as d:
+            write_weights(tensors, d, 30_000)
+            files = write_weights(tensors, d, limit)
+            test_eq(weight_files(d), files)
+            back = [read_tensors(f) for f in files]
+            test_eq(sum(map(len, back)), len(tensors))
+            for k,v in {k: v for b in back for k,v in b.items()}.items(): test_eq(v.equal(tensors[k]), True)
+            assert all(sum(t.nbytes for t in b.values())<=limit or len(b)==1 for b in back)
+            index = Path(d)/'model.safetensors.index.json'
+            test_eq(index.exists(), len(files)>1)
+            if len(files)>1: test_eq(read_json(index)['metadata']['total_size'], sum(t.nbytes for t in tensors.values()))
+    len(tensors),[f.name for f in files[:2]]
+
+# %% ../nbs/37_model.hub.ipynb #c043
 def test_round_trip():
     for kw in (dict(), dict(tie_word_embeddings=False)):
         for dtype in (torch.float32, torch.bfloat16):
@@ -125,7 +147,7 @@ def test_round_trip():
             test_eq(back.lm_head.weight is back.model.embed_tokens.weight, model.config.tie_word_embeddings)
             test_eq((back.training, all(p.requires_grad for p in back.parameters())), (False, True))
 
-# %% ../nbs/37_model.hub.ipynb #c040
+# %% ../nbs/37_model.hub.ipynb #c045
 def test_dtypes():
     model = small_model()
     with tempfile.TemporaryDirectory() as d:
@@ -136,7 +158,20 @@ def test_dtypes():
         test_eq((a.dtype, b.dtype, c.dtype), (torch.float32, torch.bfloat16, torch.float32))
         test_eq((b.equal(a.bfloat16()), c.equal(b.float())), (True, True))
 
-# %% ../nbs/37_model.hub.ipynb #c042
+# %% ../nbs/37_model.hub.ipynb #c047
+def test_headers_alone():
+    model = small_model()
+    with tempfile.TemporaryDirectory() as d:
+        one,many = save_pretrained(model, Path(d)/'one'),save_pretrained(model, Path(d)/'many', shard_bytes=20_000)
+        shape = load_pretrained(many, 'meta', torch.bfloat16)
+        test_eq({(p.device.type, p.dtype) for p in shape.parameters()}, {('meta', torch.bfloat16)})
+        test_eq(shape.lm_head.weight is shape.model.embed_tokens.weight, True)
+        for a,b in zip(load_pretrained(one).parameters(), load_pretrained(many).parameters()): test_eq(a.equal(b), True)
+        weight_files(many)[1].unlink()
+        with expect_fail(LlmbookError, 'which its index names'): load_pretrained(many, 'meta')
+    sum(p.numel() for p in shape.parameters())
+
+# %% ../nbs/37_model.hub.ipynb #c049
 def test_transformers_loads_ours():
     for kw in (dict(), dict(tie_word_embeddings=False)):
         model = small_model(**kw)
@@ -146,7 +181,7 @@ def test_transformers_loads_ours():
         for k,v in hf_tensors(model).items(): test_eq(theirs.state_dict()[k].equal(v), True)
         test_eq(theirs.generation_config.eos_token_id, [tokenizer.im_end_id, tokenizer.eot_id])
 
-# %% ../nbs/37_model.hub.ipynb #c044
+# %% ../nbs/37_model.hub.ipynb #c051
 def test_we_load_theirs():
     torch.manual_seed(1)
     theirs = Qwen3ForCausalLM(Qwen3Config(vocab_size=90, hidden_size=40, intermediate_size=56, num_hidden_layers=2, num_attention_heads=5,
@@ -161,7 +196,7 @@ def test_we_load_theirs():
         with torch.no_grad(): assert_close(ours(ids % 90), theirs(ids % 90).logits, atol=1e-4, rtol=0)
     n_files,ours.config.rope_theta
 
-# %% ../nbs/37_model.hub.ipynb #c046
+# %% ../nbs/37_model.hub.ipynb #c053
 def test_transformers_tokenizes_alike():
     with tempfile.TemporaryDirectory() as d:
         theirs = AutoTokenizer.from_pretrained(save_pretrained(small_model(), d, tokenizer))
@@ -171,7 +206,7 @@ def test_transformers_tokenizes_alike():
     test_eq((theirs.eos_token_id, theirs.pad_token_id), (tokenizer.im_end_id, tokenizer.pad_id))
     theirs.convert_ids_to_tokens(tokenizer.chat(chat[:1]))[:6]
 
-# %% ../nbs/37_model.hub.ipynb #c048
+# %% ../nbs/37_model.hub.ipynb #c055
 def test_broken_folders():
     def broken(harm, words):
         with tempfile.TemporaryDirectory() as d:
@@ -197,7 +232,7 @@ def test_broken_folders():
     broken(lambda d,f: (f.unlink(), write_json(d/'model.safetensors.index.json', dict(weight_map=dict(a='../../secret.safetensors')))), 'outside')
     with expect_fail(LlmbookError, 'There is no folder'): load_pretrained('no/such/folder')
 
-# %% ../nbs/37_model.hub.ipynb #c050
+# %% ../nbs/37_model.hub.ipynb #c057
 def test_tied_head_in_file():
     for head,fine in ((lambda e: e.clone(), True), (lambda e: e + 1, False)):
         with tempfile.TemporaryDirectory() as d:

@@ -3,6 +3,10 @@
 # %% ../nbs/73_shrink.gguf.ipynb #c000
 import pytest
 from llmbook.shrink.gguf import (
+    ARCHS,
+    Arch,
+    decoder_keys,
+    arch_of,
     gguf_tensors,
     gguf_metadata,
     write_gguf,
@@ -35,7 +39,7 @@ from llmbook.tokens.batches import EvalWindows, TokenStore, write_tokens
 from llmbook.model.decoder import Decoder, DecoderConfig
 from llmbook.model.generate import Sampling, generate, stream_text
 
-# %% ../nbs/73_shrink.gguf.ipynb #c007
+# %% ../nbs/73_shrink.gguf.ipynb #c006
 folder = Path(sysconfig.get_path('stdlib'))
 texts = [p.read_text(encoding='utf-8') for p in sorted(folder.glob('[a-c]*.py'))]
 tok = Tokenizer.train(texts, 512)

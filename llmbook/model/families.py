@@ -516,7 +516,8 @@ def check_export(
     w,rows = getattr(c, 'sliding_window', None),getattr(c, 'moe_intermediate_size', 32)
     require(w is None or w>=c.max_position_embeddings, f"sliding_window is {w}, and llama.cpp would let a token see all {c.max_position_embeddings}; "
             "train with sliding_window=None to export.")
-    require(not getattr(c, 'rope_scaling', None), "rope_scaling is set, and the GGUF writer has no place for it; export a model without it.")
+    require(not getattr(c, 'rope_scaling', None) or c.model_type in ('llama', 'mistral'), "rope_scaling is set, and llama.cpp reads it for the "
+            "llama architecture alone; export a model without it.")
     require(getattr(c, 'norm_topk_prob', True), "norm_topk_prob is False, and llama.cpp always renormalises; train with norm_topk_prob=True to export.")
     dense = [] if c.model_type!='qwen3_moe' else [i for i in range(c.num_hidden_layers) if not c.sparse(i)]
     require(not dense, f"mlp_only_layers or decoder_sparse_step make layers {dense} dense, and llama.cpp has experts in all; export a model without dense layers.")
