@@ -151,7 +151,7 @@ def main():
     a = p.parse_args()
     name = lambda path: path and f'data/{Path(path).name}'
     a.command = ' '.join(['python benchmarks/ablations.py', *a.comparisons, '--run runs/default' if a.run else '', f'--prose {name(a.prose)}' if a.prose else '',
-                          f'--udhr {name(a.udhr)}' if a.udhr else '', f'--vocab {" ".join(map(str, a.vocab))} --bytes {a.bytes} --held {a.held}']).replace('  ', ' ')
+                          f'--udhr {name(a.udhr)}' if a.udhr else '', f'--vocab {" ".join(map(str, a.vocab))} --bytes {a.bytes} --held {a.held} --seen {a.seen}']).replace('  ', ' ')
     torch.set_num_threads(1)
     for c in a.comparisons: globals()[c](a)
 

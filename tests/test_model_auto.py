@@ -12,7 +12,8 @@ from llmbook.model.auto import (
     build,
     save,
     load,
-    features)
+    features,
+    resize_embeddings)
 
 # %% ../nbs/38_model.auto.ipynb #c003
 import json, tempfile
@@ -26,6 +27,7 @@ from fastcore.test import test_eq, expect_fail
 from llmbook.core import LlmbookError
 from llmbook.model.decoder import DecoderConfig
 from llmbook.model.encoder import BertConfig, Encoder, RobertaConfig
+from llmbook.model.hub import tied_names
 from llmbook.model.families import GPT2Config, LlamaConfig, MistralConfig, Qwen3MoeConfig
 from llmbook.model.research import ResearchConfig
 from llmbook.model.seq2seq import TransformerConfig
@@ -184,11 +186,26 @@ def test_features():
     wide = {k: replace(c, moe_intermediate_size=32) if k=='qwen3_moe' else c for k,c in SMALL.items()}
     wide |= {k: replace(c, hidden_size=32, intermediate_size=64, num_attention_heads=4) for k,c in wide.items() if k in ('llama', 'qwen3', 'qwen3_moe')} | dict(gpt2=replace(SMALL['gpt2'], n_embd=96))
     rows = [features(c) for c in wide.values()]
-    test_eq([r['family'] for r in rows if r['llama_cpp']], ['gpt2', 'llama', 'qwen3', 'qwen3_moe'])
+    test_eq([r['family'] for r in rows if r['llama_cpp']], ['gpt2', 'llama', 'qwen3', 'qwen3_moe', 'bert'])
     test_eq([r['family'] for r in rows if not r['transformers']], ['llmbook_research', 'llmbook_transformer'])
     Markdown('\n'.join(['| ' + ' | '.join(rows[0]) + ' |', '|---'*len(rows[0]) + '|', *('| ' + ' | '.join(r.values()) + ' |' for r in rows)]))
 
-# %% ../nbs/38_model.auto.ipynb #c034
+# %% ../nbs/38_model.auto.ipynb #c035
+def test_resize_embeddings():
+    for family,config,head in every():
+        torch.manual_seed(5)
+        model = build(config, head).eval()
+        wide = resize_embeddings(model, 120)
+        test_eq((wide.config.vocab_size, len(list(wide.parameters())), tied_names(wide)), (120, len(list(model.parameters())), tied_names(model)))
+        with torch.no_grad(): a,b = model(**inputs(family)),wide(**inputs(family))
+        if b.shape[-1] != 120: test_eq(b.equal(a), True); continue
+        assert_close(b[...,:101], a, atol=1e-6, rtol=1e-5)
+        if family.name != 'llmbook_research': assert_close(b[...,101:], a.mean(-1, keepdim=True).expand(*a.shape[:-1], 19), atol=1e-5, rtol=1e-5)
+        assert (b.softmax(-1)[...,101:] <= 1/101).all()
+    with expect_fail(LlmbookError, 'never taken away'): resize_embeddings(model, 100)
+    wide
+
+# %% ../nbs/38_model.auto.ipynb #c037
 def test_what_can_be_wrong():
     with tempfile.TemporaryDirectory() as d:
         folder = save(build(SMALL['bert'], 'BertForMaskedLM'), f'{d}/m')

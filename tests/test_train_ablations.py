@@ -33,6 +33,7 @@ SPECIAL = '<|endoftext|>', '<|pad|>'
 # %% ../nbs/46_train.ablations.ipynb #c006
 def test_take_bytes():
     test_eq(take_bytes(['ab', 'é', 'cd', 'e'], 3), ['ab', 'é'])
+    test_eq(take_bytes(['ab', 'é', 'cd', 'e'], 4), ['ab', 'é'])
     test_eq(take_bytes(['ab', 'é', 'cd', 'e'], 5), ['ab', 'é', 'cd'])
     with expect_fail(LlmbookError, 'The corpus has 2 bytes'): take_bytes(['ab'], 3)
 
@@ -44,6 +45,8 @@ def test_run_arm():
     a,b,c = (run_arm(tiny, texts, held, tokenizer, seed=s, seq_len=64, batch_tokens=512, dtype='float32') for s in (0, 0, 1))
     test_eq(a, b)
     assert a['bpb'] != c['bpb'] and 2 < a['bpb'] < 8
+    order = run_arm(lambda V, seed: tiny(V, 0), texts, held, tokenizer, seed=1, seq_len=64, batch_tokens=512, dtype='float32')
+    assert order['bpb'] not in (a['bpb'], c['bpb'])
     test_eq([a['held_bytes'], a['bytes']], [sum(len(t.encode()) for t in x) for x in (held, texts)])
     test_close(a['held_bits'], a['bpb']*a['held_bytes'])
     test_eq(run_arm(tiny, texts, held, tokenizer, seq_len=64, longer=(64,), batch_tokens=512, dtype='float32')['bpb_at'], {'64': a['bpb']})
@@ -70,3 +73,16 @@ def test_table():
     assert '+0.117 ± 0.072 ★' in made[4] and '★' not in made[3] and made[2].endswith('|  |')
     with expect_fail(LlmbookError, "Arm 'same' does not have the seeds"): table(rows[:-1])
     Markdown(table(rows))
+
+# %% ../nbs/46_train.ablations.ipynb #c038
+def test_classic_arm():
+    texts,held = ['the cat sat on the mat and the dog sat on the log '*8]*12,['the dog sat on the mat '*6]
+    tiny = lambda V, seed: small_model(V, seed, hidden_size=32, intermediate_size=64, num_attention_heads=2, num_key_value_heads=1, head_dim=16)
+    kw = dict(vocab_size=270, make_model=tiny, seq_len=32, batch_tokens=256, dtype='float32')
+    plain,lower = (classic_arm(texts, held, steps, 0., **kw) for steps in ((), ('lower_case',)))
+    test_eq(plain['bpb'], lower['bpb'])
+    dear = classic_arm(texts, held, ('drop_stop_words',), 400., **kw)
+    test_eq(dear['original_bytes'], len(held[0]))
+    test_close(dear['bpb'], (dear['cleaned_bpb']*dear['held_bytes'] + 400)/dear['original_bytes'])
+    assert dear['held_bytes'] < dear['original_bytes']
+    {k: round(r['bpb'], 2) for k,r in dict(plain=plain, lower=lower, dear=dear).items()}

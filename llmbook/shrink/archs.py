@@ -9,7 +9,7 @@ __all__ = ['interleave', 'rope_divisors', 'llama_weights', 'gpt2_weights', 'gpt2
 
 # %% ../../nbs/73b_shrink.archs.ipynb #c002
 import json, unicodedata
-import gguf, numpy as np, torch
+import numpy as np, torch
 import torch.nn.functional as F
 from pathlib import Path
 from fastcore.basics import patch
@@ -203,6 +203,8 @@ def check_embeddings(
 )->dict: # max_embedding_diff, min_cosine, n_texts, token_ids_equal, n_strings
     "Compare llama.cpp's embeddings with torch's; raise unless the same ids go in and, from an F32 file, the same vectors come out."
     llm,s = LlamaCpp(path, exact=True),special_ids(tokenizer)
+    pooling = llm.metadata.get('bert.pooling_type')
+    require(pooling, f'{path} is no embedding model; export an encoder, or use check_parity.')
     made = [t for t in parity_strings(1000, 2) if same_cut(t)]
     texts = made[:20] if texts is None else list(texts)
     strings = made if strings is None else [t for t in strings if same_cut(t)]
@@ -210,7 +212,7 @@ def check_embeddings(
     wrong = [t for t in strings if cut(t) != llm.framed(t)]
     require(not wrong, f'{path} does not agree with the tokenizer: {(wrong or [""])[0][:40]!r} is cut otherwise in llama.cpp '
                        f'({len(wrong)} of {len(strings)} strings differ); do not publish it.')
-    net,mean = _reference(model),llm.metadata['bert.pooling_type'] == _POOLING['mean']
+    net,mean = _reference(model),pooling == _POOLING['mean']
     net,diffs,cosines = getattr(net, 'base', net),[],[]
     for t in texts:
         ids = torch.tensor([cut(t, llm.n_batch)])

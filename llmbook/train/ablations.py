@@ -107,7 +107,7 @@ def table(
         out.append(f"| {a} | {mean(a, value):.3f} | {min(xs):.3f}–{max(xs):.3f} | " + ('' if a == base else f"{d:+.3f} ± {h:.3f}{' ★' if abs(d) > h else ''}") + f" |{more}")
     return '\n'.join(out)
 
-# %% ../../nbs/46_train.ablations.ipynb #c026
+# %% ../../nbs/46_train.ablations.ipynb #c036
 def classic_arm(
     texts:Sequence[str], # Training text, prose
     held:Sequence[str], # Held-out text
