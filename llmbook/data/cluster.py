@@ -10,14 +10,12 @@ __all__ = ['need_datatrove', 'to_trove', 'from_trove', 'Stage', 'read_shard', 'C
 import importlib, importlib.util
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 from ..core import LlmbookError, require, stable_hash
 from .corpus import Document, Reject, ReadError, find_files, parse_spec, read_corpus, read_file, corpus_print, local_spec
 from .prepare import (PrepareConfig, apply_stage, chunks, chunk_salt, document_stages, finer, finish, save_chunk,
                                   stage_label, survey, TOGETHER)
 try: from datatrove.pipeline.base import PipelineStep
 except ImportError: PipelineStep = object
-if TYPE_CHECKING: import datatrove.data, datatrove.executor.base
 
 # %% ../../nbs/18_data.cluster.ipynb #c006
 def need_datatrove()->None:
@@ -27,14 +25,14 @@ def need_datatrove()->None:
 def to_trove(
     item:Document|Reject, # Ours
     **more # Goes along, under names of its own
-)->'datatrove.data.Document': # Theirs
+): # A `datatrove.data.Document`
     "Pack a document, or a refusal, for a datatrove pipeline."
     from datatrove.data import Document as Theirs
     known = {k: v for k,v in vars(item).items() if k not in ('id', 'text')}
     return Theirs(item.text, item.id, metadata={'llmbook': {**known, **more}})
 
 def from_trove(
-    doc:'datatrove.data.Document' # Theirs
+    doc # A `datatrove.data.Document`
 )->tuple[Document|Reject,dict]: # Ours, and what went along
     "Unpack what `to_trove` packed, or take a document that another reader made."
     known = doc.metadata.get('llmbook')
@@ -170,7 +168,7 @@ def to_datatrove(
     executor:str='local', # local, slurm or ray
     finish_options:dict|None=None, # Options of the executor for the one task at the end, such as its memory
     **options # Options of the executor: workers, time, partition…
-)->'datatrove.executor.base.PipelineExecutor': # Call its `run()`
+): # A `datatrove.executor.base.PipelineExecutor`: call its `run()`
     "The pipeline of `config` as two datatrove jobs, of which the second waits for the first."
     need_datatrove()
     from llmbook.data.cluster import ChunkWriter, CorpusReader, Finisher, Stage  # so that they travel by name
