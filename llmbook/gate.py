@@ -134,8 +134,8 @@ def check_flags(
 def check_site(
     chapter:Chapter # One notebook
 )->list[str]: # Complaints
-    "No cell that works has an import in it."
-    kinds,bad = (ast.Import, ast.ImportFrom),[]
+    "No cell that works has an import in it, and no annotation names a module that is not there."
+    kinds,bad = (ast.Import, ast.ImportFrom),_lost_annotations(chapter)
     for c in chapter.code if chapter.module else []:
         if {'export', 'exports', 'test_setup'} & set(c['directives']) or 'nbdev_export' + '()' in c['source'] or c['source'].startswith('%'): continue
         tree = ast.parse(c['source'])
@@ -143,7 +143,16 @@ def check_site(
             bad.append(f'an import shares a cell with other code: {c["source"][:60]!r}')
     return bad
 
-# %% ../nbs/95_gate.ipynb #c034
+def _lost_annotations(chapter):
+    cells = [(c['directives'], ast.parse(c['source'])) for c in chapter.code if not c['source'].startswith('%')]
+    lines = [n for _,tree in cells for s in tree.body for n in (s.body if isinstance(s, ast.Try) else [s])]
+    known = {(a.asname or a.name).split('.')[0] for n in lines if isinstance(n, (ast.Import, ast.ImportFrom)) for a in n.names}
+    defs = [n for d,tree in cells if {'export', 'exports'} & set(d) for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
+    said = [x for f in defs for x in (f.returns, *(a.annotation for a in ast.walk(f.args) if isinstance(a, ast.arg)))]
+    return [f'the annotation {x.value!r} names a module that no cell imports' for x in said
+            if isinstance(x, ast.Constant) and '.' in str(x.value) and str(x.value).split('.')[0] not in known]
+
+# %% ../nbs/95_gate.ipynb #c035
 def imported_modules(
     path:str|Path, # A generated module
     module:str # Its dotted name below the package, as in `model.attention`
@@ -159,7 +168,7 @@ def imported_modules(
         elif isinstance(n, ast.Import): found |= {a.name[8:] for a in n.names if a.name.startswith('llmbook.')}
     return found
 
-# %% ../nbs/95_gate.ipynb #c035
+# %% ../nbs/95_gate.ipynb #c036
 def check_order(
     chapters:list[Chapter], # All of them
     lib:str|Path='llmbook' # The package's folder
@@ -173,7 +182,7 @@ def check_order(
             if m not in ('', c.module) and number.get(m, 1000) >= c.number: bad.append(f'{c.name} imports {m}, which is not a lower chapter')
     return bad
 
-# %% ../nbs/95_gate.ipynb #c040
+# %% ../nbs/95_gate.ipynb #c041
 def readme_text(
     nb_path:str|Path='nbs/index.ipynb' # The front page
 )->str: # Markdown
@@ -188,7 +197,7 @@ def readme_text(
             if any(texts): parts.append('```text\n' + ''.join(texts).rstrip() + '\n```')
     return '\n\n'.join(parts) + '\n'
 
-# %% ../nbs/95_gate.ipynb #c041
+# %% ../nbs/95_gate.ipynb #c042
 ROOMS = ['Ground', 'Data', 'Tokens', 'Model', 'Training', 'Tuning', 'Judging', 'Shrinking', 'Running', 'The whole']
 
 def sidebar_text(
@@ -201,7 +210,7 @@ def sidebar_text(
         if here: lines += [f'      - section: "{room}"', '        contents:', *(f'          - {c.path.name}' for c in here)]
     return '\n'.join([*lines, '      - log.ipynb']) + '\n'
 
-# %% ../nbs/95_gate.ipynb #c045
+# %% ../nbs/95_gate.ipynb #c046
 class Renderer(BasicMarkdownRenderer):
     "Draw the anchor and the source link; the code itself stands on the page."
     def _repr_markdown_(self):
@@ -209,7 +218,7 @@ class Renderer(BasicMarkdownRenderer):
         link = f'[source]({href}){{.source-link target="_blank"}}\n\n' if href else ''
         return f'{"#"*(self.title_level+1)} {self.nm} {{.api}}\n\n{link}'
 
-# %% ../nbs/95_gate.ipynb #c049
+# %% ../nbs/95_gate.ipynb #c050
 def _snapshot(root:Path)->dict:
     "Bytes of everything that is generated or cleaned."
     files = [*root.glob('llmbook/**/*.py'), *root.glob('tests/*.py'), *root.glob('nbs/**/*.ipynb'), root/'README.md', root/'nbs/sidebar.yml']
@@ -233,7 +242,7 @@ def generate(
     after = _snapshot(root)
     return sorted(f for f in before.keys() | after.keys() if before.get(f) != after.get(f))
 
-# %% ../nbs/95_gate.ipynb #c050
+# %% ../nbs/95_gate.ipynb #c051
 def all_chapters(
     root:str|Path='.' # The repository
 )->list[Chapter]: # By file name; the notebooks of `nbs/tests` last
@@ -241,7 +250,7 @@ def all_chapters(
     paths = sorted(Path(root).glob('nbs/*.ipynb')) + sorted(Path(root).glob('nbs/tests/*.ipynb'))
     return [Chapter(p) for p in paths if not p.name.startswith(('_', '.'))]
 
-# %% ../nbs/95_gate.ipynb #c051
+# %% ../nbs/95_gate.ipynb #c052
 def check_imports(
     modules:list[str] # Dotted names below the package
 )->list[str]: # Complaints
@@ -252,7 +261,7 @@ def check_imports(
         if p.returncode or p.stderr: bad.append(f'importing llmbook.{m} alone: {(p.stderr.strip() or "failed").splitlines()[-1]}')
     return bad
 
-# %% ../nbs/95_gate.ipynb #c052
+# %% ../nbs/95_gate.ipynb #c053
 def run_ruff(
     root:str|Path='.' # The repository
 )->list[str]: # Complaints
@@ -262,7 +271,7 @@ def run_ruff(
                         '--ignore', 'F401,F811', *paths], capture_output=True, text=True)
     return ([l for l in (p.stdout+p.stderr).splitlines() if re.search(r':\d+:\d+:|error', l)] or ['ruff failed']) if p.returncode else []
 
-# %% ../nbs/95_gate.ipynb #c053
+# %% ../nbs/95_gate.ipynb #c054
 def main()->int: # 0 when nothing was found
     "Run the gate on the repository in the current folder."
     bad = [f'{f} was not up to date with the notebooks; it is now, so look at it and commit it' for f in generate()]

@@ -111,7 +111,13 @@ def test_check_site_finds_an_import_at_work():
     test_eq(len(found), 1)
     found
 
-# %% ../nbs/95_gate.ipynb #c036
+# %% ../nbs/95_gate.ipynb #c032
+def test_check_site_finds_a_lost_annotation():
+    named = [*SOUND[:4], ('code', "#| exports\ndef read(x:'torch.Tensor')->'numpy.ndarray': ..."), ('code', 'import numpy as np, torch'), SOUND[-1]]
+    with tempfile.TemporaryDirectory() as d: found = check_site(Chapter(notebook(*named, folder=d)))
+    test_eq(found, ["the annotation 'numpy.ndarray' names a module that no cell imports"])
+
+# %% ../nbs/95_gate.ipynb #c037
 def test_check_order_finds_a_forward_import():
     with tempfile.TemporaryDirectory() as d:
         lib = Path(d)/'llmbook'
@@ -124,7 +130,7 @@ def test_check_order_finds_a_forward_import():
         found = check_order(book, lib)
     found
 
-# %% ../nbs/95_gate.ipynb #c042
+# %% ../nbs/95_gate.ipynb #c043
 def test_readme_and_sidebar_follow_the_notebooks():
     with tempfile.TemporaryDirectory() as d:
         page = notebook(('markdown', '# llmbook\n\n![run](images/run.svg)'), ('code', '#| hide\n1'), ('code', '#| eval: true\n2'), folder=d)
@@ -135,7 +141,7 @@ def test_readme_and_sidebar_follow_the_notebooks():
     assert '- section: "Ground"\n        contents:\n          - 07_toy.ipynb' in side
     assert '- section: "Tokens"\n        contents:\n          - 19_tokens.toy.ipynb' in late
 
-# %% ../nbs/95_gate.ipynb #c046
+# %% ../nbs/95_gate.ipynb #c047
 def test_renderer_gives_a_heading_and_no_table():
     page = Renderer(public_names)._repr_markdown_()
     assert page.startswith('#### public_names {.api}') and 'A generated module' not in page

@@ -61,7 +61,8 @@ def pure(wv):
 def test_one_hot():
     ids = torch.tensor([[2, 0], [2, 3]])
     assert_close(one_hot(ids, 4), F.one_hot(ids, 4).float())
-    with expect_fail(LlmbookError, 'the largest here is 3'): one_hot(ids, 3)
+    for wrong in (ids, torch.tensor([-1, 0])):
+        with expect_fail(LlmbookError, f'run from {int(wrong.min())} to {int(wrong.max())}'): one_hot(wrong, 3)
     one_hot(ids, 4)
 
 # %% ../nbs/30_model.embeddings.ipynb #c009
@@ -127,8 +128,9 @@ def test_save_and_load():
         test_eq(WordVectors.load(Path(d)/'grams').sizes, (2, 4))
         (Path(d)/'vectors.safetensors').write_bytes((Path(d)/'vectors.safetensors').read_bytes()[:-3])
         with expect_fail(LlmbookError, 'cut short'): WordVectors.load(d)
+        plane().save(d)
         (Path(d)/'words.json').write_text('{"words": []}')
-        with expect_fail(LlmbookError): WordVectors.load(d)
+        with expect_fail(LlmbookError, 'lacks'): WordVectors.load(d)
         with expect_fail(LlmbookError, 'There is no file'): WordVectors.load(Path(d)/'nowhere')
     again
 
@@ -217,6 +219,7 @@ def test_cooccurrences():
     X = torch.zeros(4, 4).index_put((i, j), x)
     be,to,no,o = map(tiny.words.index, ('be', 'to', 'not', 'or'))
     assert_close(X, X.T)
+    with expect_fail(LlmbookError, 'window is 0'): cooccurrences(tiny, window=0)
     assert_close(X[to,be].item(), 1 + 1 + 1.)
     assert_close((X[to,o], X[be,no], X[o,no], X[to,to]), tuple(torch.tensor([.5 + .5, .5 + .5, 1., 0.])))
     assert_close(glove_weight(torch.tensor([1., 16, 100, 5000])), torch.tensor([100**-.75, .16**.75, 1, 1]))

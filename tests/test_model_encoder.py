@@ -210,6 +210,8 @@ def test_padding_is_invisible():
                 n = mask[b].sum()
                 assert_close(y[b,:n], model(ids[b:b+1,:n], None, types[b:b+1,:n])[0], rtol=0, atol=1e-5)
             assert (model(ids)[0,:7] - y[0,:7]).abs().max() > .01
+            attend = model.encoder['layer'][0].attention['self']
+            test_eq(attend(torch.randn(1, 3, c.hidden_size), torch.zeros(1, 1, 1, 3).bool()).abs().max().item(), 0.)
         with expect_fail(LlmbookError, f'knows {c.max_length} positions'): model(torch.zeros(1, 31, dtype=torch.long))
         with expect_fail(LlmbookError, 'attention_mask has shape (3, 5)'): model(ids, mask[:,:5])
     with expect_fail(LlmbookError, 'has no pooler'): Encoder(c, pooler=False).pool(y)
@@ -261,7 +263,7 @@ def test_masked_lm_where():
 def test_frame():
     test_eq(frame([7, 8], 1, 2), ([1, 7, 8, 2], [0]*4))
     test_eq(frame([7, 8], 1, 2, [9]), ([1, 7, 8, 2, 9, 2], [0, 0, 0, 0, 1, 1]))
-    test_eq(frame([7, 8], 1, 2, [9], n_sep=2), ([1, 7, 8, 2, 2, 9, 2], [0, 0, 0, 0, 1, 1, 1]))
+    test_eq(frame([7, 8], 1, 2, [9], n_sep=2), ([1, 7, 8, 2, 2, 9, 2], [0]*7))
     test_eq(frame([7, 8], 1, 2, [9, 9, 9], max_length=7), ([1, 7, 8, 2, 9, 9, 2], [0]*4 + [1]*3))
     test_eq(frame([7]*9, 1, 2, [9], max_length=6)[0], [1, 7, 7, 7, 2, 2])
     test_eq(frame([7]*9, 1, 2, max_length=4)[0], [1, 7, 7, 2])

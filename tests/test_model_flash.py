@@ -80,6 +80,7 @@ def test_flash_forward():
     assert 60*z.max() > 89
     assert_close(flash_forward(q, k, v, None, 4)[1], z.logsumexp(-1))
     assert_close(flash_forward(q, k, v, lambda a,b: b<0, 4)[1], torch.full((2, 6, 1), -torch.inf))
+    with expect_fail(LlmbookError, '6 query heads cannot share 4'): flash_forward(*inputs(6, 4, 3, 3))
 
 # %% ../nbs/32b_model.flash.ipynb #c029
 def test_flash_gradients():
@@ -126,7 +127,8 @@ def test_flash_bf16():
     ours = flash_attention(*low, causal, 16)
     test_eq((ours.dtype, {g.dtype for g in torch.autograd.grad(ours.sum(), low)}), (torch.bfloat16, {torch.bfloat16}))
     errors = [(x.float()-exact).abs().max().item() for x in (ours, causal_attention(*low))]
-    assert errors[0] < .01 and errors[0] <= 1.5*errors[1]
+    assert errors[0] < .01 and errors[0] <= 1.1*errors[1]
+    errors
 
 # %% ../nbs/32b_model.flash.ipynb #c039
 def test_flash_skips():
@@ -184,11 +186,14 @@ def test_flash_traffic():
 
 # %% ../nbs/32b_model.flash.ipynb #c053
 def test_merge_attention():
-    def halves(q, k, v):
-        first = flash_attention(q, k[:,:,:6], v[:,:,:6], None, 4, with_lse=True)
-        return merge_attention(*first, *flash_attention(q, k[:,:,6:], v[:,:,6:], None, 4, with_lse=True))[0]
+    def halves(q, k, v, seen=torch.ones(3, 17).bool()):
+        first = flash_attention(q, k[:,:,:6], v[:,:,:6], seen[:,:6], 4, with_lse=True)
+        return merge_attention(*first, *flash_attention(q, k[:,:,6:], v[:,:,6:], seen[:,6:], 4, with_lse=True))[0]
     args = inputs(4, 2, 3, 17, dtype=torch.double)
     same_gradients(halves, attention, args)
+    seen = torch.rand(3, 17, generator=torch.Generator().manual_seed(1)) < .5
+    seen[0],seen[1,:6] = False,False
+    same_gradients(lambda *a: halves(*a, seen), lambda *a: attention(*a, seen), args)
     blind = flash_attention(*args, lambda q_idx, k_idx: k_idx<0, with_lse=True)
     assert_close(merge_attention(*blind, *flash_attention(*args, with_lse=True))[0], attention(*args))
     test_eq(merge_attention(*blind, *blind)[0].abs().max().item(), 0.)
@@ -207,12 +212,13 @@ def test_flash_module():
 
 # %% ../nbs/32b_model.flash.ipynb #c060
 def test_flex_tiles():
-    flex_rule = lambda b, h, q_idx, k_idx: window(q_idx, k_idx)
-    plan = create_block_mask(flex_rule, None, None, 64, 64, device='cpu', BLOCK_SIZE=8)
     q = torch.zeros(1, 1, 64, 1)
-    ours = [(rows.start//8, seen is None) for rows,cols,seen in tiles(window, q, q, 8)]
-    mixed,full = plan.kv_num_blocks[0,0],plan.full_kv_num_blocks[0,0]
-    test_eq([[sum(t==(i, kind) for t in ours) for i in range(8)] for kind in (False, True)], [mixed.tolist(), full.tolist()])
+    for rule in (causal, lambda q_idx, k_idx: (k_idx <= q_idx) & (q_idx-k_idx < 20)):
+        plan = create_block_mask(lambda b, h, q_idx, k_idx: rule(q_idx, k_idx), None, None, 64, 64, device='cpu', BLOCK_SIZE=8)
+        planned = (plan.kv_num_blocks, plan.kv_indices),(plan.full_kv_num_blocks, plan.full_kv_indices)
+        theirs = {(i, j, full==1) for full,(n,at) in enumerate(planned) for i in range(8) for j in at[0,0,i,:n[0,0,i]].tolist()}
+        test_eq({(r.start//8, c.start//8, s is None) for r,c,s in tiles(rule, q, q, 8)}, theirs)
+        test_eq({full for _,_,full in theirs}, {False, True})
     plan.sparsity()
 
 # %% ../nbs/32b_model.flash.ipynb #c062

@@ -173,6 +173,7 @@ def test_add_head():
         with torch.no_grad(): assert_close(encoder(**batch), encoder.states(**batch)[-1])
         assert (model.base.embeddings.word_embeddings.weight - encoder.embeddings.word_embeddings.weight).abs().min() > .5
         with expect_fail(LlmbookError, 'encoder.layer.2'): add_head(TokenClassifier, encoder, num_hidden_layers=3)
+    test_eq({p.dtype for p in add_head(TokenClassifier, encoder.bfloat16()).parameters()}, {torch.bfloat16})
     add_head(SequenceClassifier, Encoder(c, pooler=False), num_labels=4).classifier
 
 # %% ../nbs/35b_model.heads.ipynb #c016
@@ -211,4 +212,5 @@ def test_best_spans():
             pairs = [(i, j) for i,j in product(range(9), range(9)) if i<=j<i+longest and ok[i] and ok[j]]
             test_eq(tuple(got.tolist()), max(pairs, key=lambda p: row[p[0],0] + row[p[1],1]))
     with expect_fail(LlmbookError, 'no token that may be'): best_spans(s, allowed*0)
+    with expect_fail(LlmbookError, 'max_length is 0'): best_spans(s, allowed, 0)
     best_spans(s, allowed)[:3]

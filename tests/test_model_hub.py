@@ -63,7 +63,7 @@ def test_config_written_twice():
     c = hf_config(small_model().config, tokenizer, torch.bfloat16)
     test_eq((c['rope_theta'], c['rope_parameters']['rope_theta'], c['dtype'], c['torch_dtype']), (777., 777., 'bfloat16', 'bfloat16'))
     test_eq([c[k] for k in ('bos_token_id','eos_token_id','pad_token_id')], [tokenizer.eot_id, tokenizer.im_end_id, tokenizer.pad_id])
-    with expect_fail(LlmbookError, "profile 'research'"): hf_config(replace(small_model().config, profile='research'))
+    with expect_fail(LlmbookError, "profile is 'research'"): hf_config(replace(small_model().config, profile='research'))
     with expect_fail(LlmbookError, 'model is a LlamaConfig'): hf_config(LlamaConfig())
     {k: c[k] for k in ('architectures','model_type','head_dim','rope_parameters')}
 
@@ -91,7 +91,9 @@ def test_config_refused():
         except LlmbookError as e: said[k] = str(e)
     test_eq(set(said), set(bad))
     for k,v in said.items(): assert k.split('_types')[0].rstrip('s') in v and '\n' not in v, (k, v)
-    with expect_fail(LlmbookError, 'lacks head_dim'): config_from_hf({k: v for k,v in hf.items() if k != 'head_dim'})
+    test_eq(config_from_hf({k: v for k,v in hf.items() if k != 'head_dim'}).head_dim, 128)
+    with expect_fail(LlmbookError, 'lacks hidden_size'): config_from_hf({k: v for k,v in hf.items() if k != 'hidden_size'})
+    with expect_fail(LlmbookError, 'attention_sinks = 4'): config_from_hf(hf | dict(attention_sinks=4))
     with expect_fail(LlmbookError, 'not a configuration'): config_from_hf([1, 2])
     with expect_fail(LlmbookError, "head_dim = 'wide'"): config_from_hf(hf | dict(head_dim='wide'))
     said['use_sliding_window']

@@ -293,7 +293,10 @@ def test_cache():
         cache.truncate(4)
         cache.reorder(torch.tensor([0, 0, 1]))
         assert_close(model.decode(tgt[[0, 0, 1],4:5], memory[[0, 0, 1]], keep[[0, 0, 1]], cache=cache), whole[[0, 0, 1],4:5], rtol=0, atol=1e-5)
-    with torch.no_grad(), expect_fail(LlmbookError, 'holds 6 tokens and would need 7'): model.decode(tgt[:,:2], memory, keep, cache=cache)
+        cache.truncate(0)
+        other = model.encode(src.flip(0))
+        assert_close(model.decode(tgt, other, cache=cache), model.decode(tgt, other), rtol=0, atol=1e-5)
+    with torch.no_grad(), expect_fail(LlmbookError, 'holds 6 tokens and would need 8'): model.decode(tgt[:,:2], memory, keep, cache=cache)
     cache
 
 # %% ../nbs/36_model.seq2seq.ipynb #c056
@@ -377,14 +380,11 @@ def test_dates_learned():
     answers = lambda ids: [spell(row) for row in ids]
     exact = lambda ids: sum(a==t for a,t in zip(answers(ids), target))/len(target)
     best,scores = beam_search(model, src, src>0, 4, 12, .6, length=gnmt_length)
-    pieces = lambda s: {s[i:i+3] for i in range(len(s)-2)}
-    train = [(pieces(s), t) for s,t in (written(rng) for _ in range(1000))]
-    nearest = sum(max(train, key=lambda p: len(p[0] & pieces(s)))[1]==t for s,t in zip(source, target))/len(target)
     written_out = greedy(model, src, src>0, 12)
-    result = dict(greedy=exact(written_out), beam=exact(best[:,0]), nearest=nearest, blind=exact(greedy(model, src*0, None, 12)))
-    assert min(result['greedy'], result['beam']) > .85 and max(result['nearest'], result['blind']) < .1
+    result = dict(greedy=exact(written_out), beam=exact(best[:,0]), blind=exact(greedy(model, src*0, None, 12)))
+    assert min(result['greedy'], result['beam']) > .85 and result['blind'] < .1
     missed = [(s, a, t) for s,a,t in zip(source, answers(written_out), target) if a!=t]
-    assert sum(t[8]=='0' for *_,t in missed)*2 >= len(missed)
+    assert missed and 2*sum(t[8]=='0' for *_,t in missed) >= len(missed)
     result,missed[:4]
 
 # %% ../nbs/36_model.seq2seq.ipynb #c072
@@ -409,5 +409,6 @@ def test_config_in_out():
         assert torch.equal(again(src, labels=tgt), model(src, labels=tgt))
     with expect_fail(LlmbookError, 'normalize_before = True'): config_from_hf(config_to_hf(config) | dict(normalize_before=True))
     with expect_fail(LlmbookError, "model_type = 'marian'"): config_from_hf(dict(model_type='marian'))
+    with expect_fail(LlmbookError, 'lacks d_model'): config_from_hf({k: v for k,v in config_to_hf(config).items() if k!='d_model'})
     with expect_fail(LlmbookError, 'is_encoder_decoder = False'): config_from_hf(config_to_hf(config) | dict(is_encoder_decoder=False))
     config_to_hf(config)

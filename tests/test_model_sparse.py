@@ -114,6 +114,8 @@ def test_patterns_blocks():
     test_eq(blocks(table, 2).mask(4).int().tolist(), [[1,1,0,0], [1,1,0,0], [1,1,1,1], [1,1,1,1]])
     drawn = random_blocks(8, 2)
     test_eq(drawn.sum(1).tolist(), [1, 2, 3, 3, 3, 3, 3, 3])
+    test_eq([random_blocks(n, m).sum(1).tolist() for n,m in ((1, 2), (3, 0), (2, 5))], [[1], [1, 1, 1], [1, 2]])
+    with expect_fail(LlmbookError, 'A mask of 3 queries and 2 keys'): causal.mask(3, 2)
     test_eq((drawn.triu(1).any().item(), drawn.equal(random_blocks(8, 2, seed=1))), (False, False))
     sinks = causal & (local(3) | global_tokens(2))
     test_eq(sinks.mask(6)[-1].int().tolist(), [1, 1, 0, 1, 1, 1])
@@ -137,8 +139,9 @@ def test_patterns_work():
         with FlopCounterMode(display=False) as counter: flash_attention(q, q, q, p, 16)
         return round(counter.get_total_flops() / (2*2*T*T*8), 3),round(p.mask(T).float().mean().item(), 3)
     work = {name: share(p) for name,p in dict(causal=causal, window=causal & local(16), strided=strided(16), fixed=fixed(16),
-                                              sinks=causal & (local(16) | global_tokens(4))).items()}
-    test_eq((work['causal'][0], work['window'][0], work['strided'][0]), (.531, .121, .531))
+                                              blocks=causal & blocks(random_blocks(16, 2), 16), sinks=causal & (local(16) | global_tokens(4))).items()}
+    test_eq((work['causal'][0], work['window'][0], work['strided'][0], work['fixed'][0]), (.531, .121, .531, .531))
+    test_eq(work['blocks'][0], round(random_blocks(16, 2).float().mean().item(), 3))
     assert work['window'][1] < .5*work['causal'][1] and work['strided'][1] < .25*work['causal'][1]
     work
 
@@ -296,7 +299,7 @@ def test_latent_cache_masks():
             assert_close(torch.cat(steps, 1), whole, rtol=1e-4, atol=1e-5)
         low = latent()[0].bfloat16()(x.bfloat16(), cos, sin, visibility(9, 9, real, ids), LatentCache(1, 2, 9, 12, 4, torch.bfloat16))
     test_eq(low.dtype, torch.bfloat16)
-    assert_close(low.float(), whole, rtol=.05, atol=.3)
+    assert_close(low.float(), whole, rtol=.03, atol=.04)
 
 # %% ../nbs/32c_model.sparse.ipynb #c066
 def test_latent_cache_bytes():

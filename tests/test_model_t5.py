@@ -62,7 +62,7 @@ def spread(ids, sizes, side): # A mask with so many places of padding in each ro
     places = torch.arange(n) if side=='left' else n-1-torch.arange(n)
     return (places >= torch.tensor(sizes)[:,None]).long()
 
-# %% ../nbs/36b_model.t5.ipynb #c037
+# %% ../nbs/36b_model.t5.ipynb #c038
 @lru_cache
 def lively(form, seed=0): # A small T5 that half learned to copy, and sources of unequal length
     model,*_ = small(form, seed, vocab_size=14, num_layers=2, num_decoder_layers=2)
@@ -80,7 +80,7 @@ def lively(form, seed=0): # A small T5 that half learned to copy, and sources of
     return model.eval(),*draw(5)
 def cut(row): return row[:row.index(1)+1] if 1 in row else row # A row up to its end token
 
-# %% ../nbs/36b_model.t5.ipynb #c042
+# %% ../nbs/36b_model.t5.ipynb #c043
 COMMON = dict(model_type='t5', vocab_size=32128, decoder_start_token_id=0, dropout_rate=.1, initializer_factor=1., is_encoder_decoder=True, layer_norm_epsilon=1e-6,
     pad_token_id=0, eos_token_id=1, relative_attention_num_buckets=32, n_positions=512, output_past=True, architectures=['T5WithLMHeadModel'])
 PUBLISHED = {'small': dict(d_model=512, d_kv=64, d_ff=2048, num_layers=6, num_heads=8), 'base': dict(d_model=768, d_kv=64, d_ff=3072, num_layers=12, num_heads=12),
@@ -153,6 +153,16 @@ def test_transformers_parity():
     {k: [f'{x:.1e}' for x in w] for k,w in worst.items()}
 
 # %% ../nbs/36b_model.t5.ipynb #c027
+def test_alignments_of_t5():
+    model,src,tgt = small('relu', 2)
+    keep = torch.ones_like(src)
+    keep[0,-2:] = 0
+    a = alignments(model, src, tgt, keep)
+    test_eq(a.shape, (model.config.num_decoder_layers, len(src), model.config.num_heads, tgt.shape[1], src.shape[1]))
+    assert_close(a.sum(-1), torch.ones(a.shape[:-1]))
+    test_eq(a[:,0,:,:,-2:].abs().max().item(), 0.)
+
+# %% ../nbs/36b_model.t5.ipynb #c028
 def test_padding_parity():
     for form in FORMS:
         for seed,side in enumerate(('left', 'right')):
@@ -166,9 +176,9 @@ def test_padding_parity():
             with torch.no_grad():
                 for i in range(3):
                     alone = model(src[i][keep[i]==1][None], None, tgt[i][keep2[i]==1][None])
-                    assert_close(mine[i][keep2[i]==1], alone[0], rtol=0, atol=1e-5)
+                    assert_close(mine[i][keep2[i]==1], alone[0], rtol=0, atol=2e-5)
 
-# %% ../nbs/36b_model.t5.ipynb #c029
+# %% ../nbs/36b_model.t5.ipynb #c030
 def test_cache_parity():
     for form in FORMS:
         for seed in range(2):
@@ -189,7 +199,7 @@ def test_cache_parity():
             c = model.config
             test_eq(cache.bytes(), 4 * 2*c.num_decoder_layers*3*c.num_heads*c.d_kv*(8+12))
 
-# %% ../nbs/36b_model.t5.ipynb #c031
+# %% ../nbs/36b_model.t5.ipynb #c032
 def test_weights_both_ways():
     for form in FORMS:
         model,src,tgt = small(form, 3)
@@ -204,7 +214,7 @@ def test_weights_both_ways():
         for n,t in disk.items(): assert torch.equal(t, model.state_dict()[n])
     [n for n in disk if 'block.0.layer.1' in n]
 
-# %% ../nbs/36b_model.t5.ipynb #c033
+# %% ../nbs/36b_model.t5.ipynb #c034
 def test_dropout():
     for form in FORMS:
         model,src,tgt = small(form, 1, dropout_rate=.2)
@@ -218,7 +228,7 @@ def test_dropout():
             assert (out[0] - model(src, labels=tgt)).abs().max() > .01
             assert torch.equal(model.eval()(src, labels=tgt), model(src, labels=tgt))
 
-# %% ../nbs/36b_model.t5.ipynb #c035
+# %% ../nbs/36b_model.t5.ipynb #c036
 def test_init():
     for form in FORMS:
         c = T5Config(vocab_size=300, d_model=64, d_kv=24, d_ff=96, num_layers=2, num_heads=5, initializer_factor=.7, **FORMS[form])
@@ -230,7 +240,7 @@ def test_init():
             else: assert abs(p.std()/q.std() - 1) < (.35 if 'relative' in n else .1) and abs(p.mean()) < .1, n
     mine.encoder.block[0].layer[0]
 
-# %% ../nbs/36b_model.t5.ipynb #c038
+# %% ../nbs/36b_model.t5.ipynb #c039
 def test_generate_parity():
     lengths = set()
     for form in FORMS:
@@ -248,7 +258,7 @@ def test_generate_parity():
     assert len(lengths) > 2
     sorted(lengths)
 
-# %% ../nbs/36b_model.t5.ipynb #c043
+# %% ../nbs/36b_model.t5.ipynb #c044
 def test_count_parameters():
     for form in FORMS:
         for seed in range(3):
@@ -260,7 +270,7 @@ def test_count_parameters():
     with torch.device('meta'): test_eq(sum(p.numel() for p in T5(configs['11B']).parameters()), N['11B'])
     {k: f'{n:,}' for k,n in N.items()}
 
-# %% ../nbs/36b_model.t5.ipynb #c045
+# %% ../nbs/36b_model.t5.ipynb #c046
 @pytest.mark.slow
 def test_one_graph():
     old = Transformer(TransformerConfig(vocab_size=50, d_model=16, d_ff=20, num_layers=1, num_heads=2)).eval()
@@ -273,27 +283,29 @@ def test_one_graph():
             assert_close(traced(src, keep, tgt), whole, rtol=0, atol=1e-5)
             assert_close(torch.export.export(model, (src, keep, tgt)).module()(src, keep, tgt), whole, rtol=0, atol=1e-5)
 
-# %% ../nbs/36b_model.t5.ipynb #c049
+# %% ../nbs/36b_model.t5.ipynb #c050
 def test_paper_example():
     words = 'Thank you for inviting me to your party last week .'.split()
     names = {99: '<X>', 98: '<Y>', 97: '<Z>'} | dict(enumerate(words))
     show = lambda ids: ' '.join(names[i] for i in ids)
-    inputs,targets = corrupt(list(range(len(words))), [(2, 4), (8, 9)], first_sentinel=99)
+    inputs,targets = corrupt(list(range(len(words))), [(2, 4), (8, 9)], first_sentinel=99, n_sentinels=3)
     test_eq(show(inputs), 'Thank you <X> me to your party <Y> week .')
     test_eq(show(targets), '<X> for inviting <Y> last <Z>')
-    with expect_fail(LlmbookError, 'Span 1 is (4, 6)'): corrupt(list(range(9)), [(2, 4), (4, 6)], 99)
-    with expect_fail(LlmbookError, 'Span 0 is (3, 3)'): corrupt(list(range(9)), [(3, 3)], 99)
+    with expect_fail(LlmbookError, 'Span 1 is (4, 6)'): corrupt(list(range(9)), [(2, 4), (4, 6)])
+    with expect_fail(LlmbookError, 'Span 0 is (3, 3)'): corrupt(list(range(9)), [(3, 3)])
+    with expect_fail(LlmbookError, '2 spans need 3 sentinels'): corrupt(list(range(9)), [(1, 2), (3, 4)], n_sentinels=2)
+    with expect_fail(LlmbookError, 'holds a sentinel'): corrupt([5, 32_099], [(0, 1)])
     show(inputs),show(targets)
 
-# %% ../nbs/36b_model.t5.ipynb #c054
+# %% ../nbs/36b_model.t5.ipynb #c055
 def test_spans_invert():
     @settings(max_examples=200, deadline=None, database=None, derandomize=True)
     @given(st.lists(st.integers(0, 900), min_size=2, max_size=80), st.integers(0, 9), st.floats(.01, .95), st.floats(1, 9))
     def check(ids, seed, density, mean_span):
         spans = random_spans(len(ids), random.Random(seed), density, mean_span)
-        inputs,targets = corrupt(ids, spans, 999)
+        inputs,targets = corrupt(ids, spans, 999, n_sentinels=99)
         test_eq(restore(inputs, targets, 999, 99), ids)
-        test_eq(corrupt(ids, spans, 999, final=False), (inputs, targets[:-1]))
+        test_eq(corrupt(ids, spans, 999, final=False, n_sentinels=99), (inputs, targets[:-1]))
         test_eq(restore(inputs, targets[:-1], 999, 99, final=False), ids)
         test_eq(sum(b-a for a,b in spans), min(max(round(len(ids)*density), 1), len(ids)-1))
         test_eq(len(inputs) + len(targets), len(ids) + 2*len(spans) + 1)
@@ -304,7 +316,7 @@ def test_spans_invert():
     with expect_fail(LlmbookError, 'the same order.'): restore([1, 99, 2], [99, 4, 98], 99, 10, final=False)
     with expect_fail(LlmbookError, 'n_tokens is 1'): random_spans(1, random.Random(0))
 
-# %% ../nbs/36b_model.t5.ipynb #c056
+# %% ../nbs/36b_model.t5.ipynb #c057
 def test_spans_spread():
     rng,counts,sizes = random.Random(0),torch.zeros(100),[]
     for _ in range(4000):
@@ -313,9 +325,10 @@ def test_spans_spread():
             sizes.append(b-a)
     test_eq((round(sum(sizes)/len(sizes), 6), counts[0].item()), (3., 0.))
     assert_close(counts.sum().item(), 15., rtol=1e-3, atol=1e-3)
-    assert abs(counts[10:90] - counts[10:90].mean()).max() < .04
+    assert_close(counts[99].item(), 1., rtol=0, atol=1e-3)
+    assert abs(counts[10:90] - counts[10:90].mean()).max() < .03
 
-# %% ../nbs/36b_model.t5.ipynb #c060
+# %% ../nbs/36b_model.t5.ipynb #c061
 def test_span_lengths():
     n,source,target = span_lengths(512)
     test_eq((n, source, target), (568, 512, 115))
@@ -323,4 +336,5 @@ def test_span_lengths():
     inputs,targets = corrupt(list(range(n)), random_spans(n, random.Random(3)))
     test_eq((len(inputs)+1, len(targets)+1), (source, target))
     with expect_fail(LlmbookError, 'input_length is 2'): span_lengths(2)
+    with expect_fail(LlmbookError, 'density 1.0'): span_lengths(512, density=1.)
     n,source,target

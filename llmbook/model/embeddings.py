@@ -8,7 +8,7 @@ __all__ = ['one_hot', 'NumberedText', 'split_words', 'number_words', 'context_pa
            'glove_weight', 'glove_errors', 'glove', 'char_ngrams', 'fnv1a', 'ngram_rows', 'summed_rows', 'fasttext']
 
 # %% ../../nbs/30_model.embeddings.ipynb #c002
-import math, re
+import itertools, math, re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -28,7 +28,8 @@ def one_hot(
     V:int # How many words there are
 )->Tensor: # The same shape and one axis more, float32
     "A one where the word is, zeros elsewhere."
-    require(ids.numel()==0 or 0 <= int(ids.min()) and int(ids.max()) < V, f'Word numbers must lie in 0…{V-1}; the largest here is {int(ids.max()) if ids.numel() else 0}.')
+    require(ids.numel()==0 or 0 <= int(ids.min()) and int(ids.max()) < V, f'Word numbers must lie in 0…{V-1}; here they run from {int(ids.min()) if ids.numel() else 0} to '
+            f'{int(ids.max()) if ids.numel() else 0}. Give V their largest plus one.')
     return (ids[...,None] == torch.arange(V, device=ids.device)).float()
 
 # %% ../../nbs/30_model.embeddings.ipynb #c014
@@ -118,7 +119,7 @@ def nearest(self:WordVectors,
     skip = {*skip, *([word] if isinstance(word, str) else [])}
     cosines = self.unit @ F.normalize(self.vector(word) if isinstance(word, str) else word, dim=0)
     order = cosines.argsort(descending=True, stable=True).tolist()
-    return [(self.words[i], cosines[i].item()) for i in order if self.words[i] not in skip][:k]
+    return [(self.words[i], cosines[i].item()) for i in itertools.islice((i for i in order if self.words[i] not in skip), k)]
 
 @patch
 def analogy(self:WordVectors,
@@ -224,6 +225,7 @@ def _train_sgns(text, rows, dim, window, negatives, epochs, lr, batch, sample, s
     for epoch in range(epochs):
         keep = rng.random(len(text.ids)) < keep_chance(text.counts, sample)[text.ids]
         pairs = context_pairs(text.ids[keep], text.doc[keep], window, rng)
+        require(pairs.shape[1] or epoch, 'No word has a neighbour in its document; give longer texts, or a larger sample.')
         pairs = torch.from_numpy(pairs[:,rng.permutation(pairs.shape[1])])
         for start in range(0, pairs.shape[1], batch):
             opt.param_groups[0]['lr'] = lr * (1 - (epoch + start/pairs.shape[1])/epochs)
@@ -259,6 +261,7 @@ def cooccurrences(
     window:int=5 # Farthest neighbour
 )->tuple[Tensor,Tensor,Tensor]: # Word, neighbour, and the sum of 1/distance; `(P,)` each, sorted
     "How often words meet, for the pairs that do."
+    require(window > 0, f'window is {window}; a word needs at least one neighbour.')
     V,keys,weights = len(text.words),[],[]
     for d in range(1, window+1):
         a,b = _apart(text, d)
@@ -306,6 +309,7 @@ def glove(
 )->WordVectors: # The sums `w + c`
     "Learn word vectors by fitting the logarithms of counts."
     i,j,x = cooccurrences(text, window)
+    require(len(x), 'No word has a neighbour in its document; give longer texts.')
     rng,g = np.random.default_rng(derive_seed(seed, 'glove')),torch.Generator().manual_seed(seed)
     W,C = (nn.Parameter((torch.rand(len(text.words), dim, generator=g)-.5)/dim) for _ in range(2))
     bw,bc = (nn.Parameter(torch.zeros(len(text.words))) for _ in range(2))
@@ -389,7 +393,7 @@ def fasttext(
     shared:int=64, # Noise words drawn for a batch, `N`
     seed:int=0, # Same seed, same vectors
     sizes:tuple[int,int]=(3, 6), # See `char_ngrams`
-    n_rows:int=2**14 # Rows for n-grams, `G`; the paper has two millions
+    n_rows:int=2**14 # Rows for n-grams, `G`; the paper has two million
 )->WordVectors: # With n-grams: unseen words have vectors too
     "Learn word vectors by skip-gram over sums of n-grams."
     read,write = summed_rows([ngram_rows(w, n_rows, sizes) for w in text.words], n_rows)

@@ -18,7 +18,7 @@ from fastcore.basics import patch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from ..core import LlmbookError, derive_seed, read_json, require
-from .families import _HARMLESS
+from .families import _HARMLESS, config_fields, config_kind
 
 # %% ../../nbs/35_model.encoder.ipynb #c006
 ACTIVATIONS = dict(gelu=F.gelu, gelu_new=lambda x: F.gelu(x, approximate='tanh'),
@@ -39,7 +39,7 @@ class BertConfig:
     max_position_embeddings:int=512 # Rows of the table of positions
     type_vocab_size:int=2 # Segments
     layer_norm_eps:float=1e-12 # Of all norms
-    pad_token_id:int=0 # Its embedding stays zero; may be `None` for BERT
+    pad_token_id:int=0 # Its embedding is drawn as zero and learns nothing from being read; may be `None` for BERT
     num_labels:int=2 # Classes of a head, see the next chapter
     tie_word_embeddings:bool=True # Does the head that fills gaps use the embedding matrix?
     initializer_range:float=0.02 # Standard deviation of the matrices when drawn
@@ -72,7 +72,7 @@ class RobertaConfig(BertConfig):
     max_position_embeddings:int=514 # Rows of the table of positions: two more than tokens that fit
     type_vocab_size:int=1 # Segments
     layer_norm_eps:float=1e-5 # Of all norms
-    pad_token_id:int=1 # Its embedding stays zero; positions are counted from the row after it
+    pad_token_id:int=1 # Its embedding is drawn as zero and learns nothing from being read; positions are counted from the row after it
     model_type:str='roberta' # The family
     first_position = property(lambda self: self.pad_token_id + 1)
 
@@ -176,7 +176,8 @@ class Encoder(nn.Module):
         attention_mask:Tensor=None, # 1 at real tokens, 0 at padding, `(B, T)`
         token_type_ids:Tensor=None # Segment of each token, `(B, T)`; `None` is the first
     )->Tensor: # Hidden states of the last block, `(B, T, D)`
-        return self.states(input_ids, attention_mask, token_type_ids)[-1]
+        for x in self.walk(input_ids, attention_mask, token_type_ids): pass
+        return x
 
 @torch.no_grad()
 def init_weights(
@@ -193,20 +194,25 @@ def init_weights(
 
 # %% ../../nbs/35_model.encoder.ipynb #c019
 @patch
+def walk(self:Encoder, input_ids, attention_mask=None, token_type_ids=None):
+    "One after the other what `states` gives."
+    B,T = input_ids.shape
+    for name,t in (('attention_mask', attention_mask), ('token_type_ids', token_type_ids)):
+        require(t is None or t.shape==(B,T), f"{name} has shape {t is not None and tuple(t.shape)}; give it {(B,T)}, a column for each token.")
+    require(T<=self.config.max_length, f"The sequence has {T} tokens and the model knows {self.config.max_length} positions; shorten it.")
+    mask = None if attention_mask is None else attention_mask.bool()[:,None,None,:]
+    x = self.embeddings(input_ids, token_type_ids)
+    yield x
+    for block in self.encoder['layer']: yield (x := block(x, mask))
+
+@patch
 def states(self:Encoder,
     input_ids:Tensor, # See `Encoder.forward`
     attention_mask:Tensor=None, # See `Encoder.forward`
     token_type_ids:Tensor=None # See `Encoder.forward`
 )->list[Tensor]: # `L+1` of `(B, T, D)`: the embeddings, then what each block made
     "The hidden states at every depth."
-    B,T = input_ids.shape
-    for name,t in (('attention_mask', attention_mask), ('token_type_ids', token_type_ids)):
-        require(t is None or t.shape==(B,T), f"{name} has shape {t is not None and tuple(t.shape)}; give it {(B,T)}, a column for each token.")
-    require(T<=self.config.max_length, f"The sequence has {T} tokens and the model knows {self.config.max_length} positions; shorten it.")
-    mask = None if attention_mask is None else attention_mask.bool()[:,None,None,:]
-    res = [self.embeddings(input_ids, token_type_ids)]
-    for block in self.encoder['layer']: res.append(block(res[-1], mask))
-    return res
+    return [*self.walk(input_ids, attention_mask, token_type_ids)]
 
 @patch
 def pool(self:Encoder,
@@ -236,8 +242,9 @@ def mask_tokens(
 )->tuple[Tensor,Tensor]: # What the model reads, and labels: the token where it was chosen, -100 elsewhere
     "Make gaps for masked language modelling."
     special = torch.tensor(sorted({mask_id, *special_ids}))
-    require(0<rate<=1 and 0<=masked and 0<=drawn and masked+drawn<=1, f"rate is {rate}, masked {masked} and drawn {drawn}; give shares "
-            "from 0 to 1, the last two together at most 1.")
+    require(0<rate<=1 and 0<=masked and 0<=drawn and masked+drawn<=1, f"rate is {rate}, masked {masked} and drawn {drawn}; give a rate "
+            "above 0 and at most 1, and shares from 0 that sum to at most 1.")
+    require(0<=special[0] and special[-1]<vocab_size, f"Special tokens reach from {special[0]} to {special[-1]} and the vocabulary has {vocab_size}; give the size with all of them.")
     ordinary = torch.ones(vocab_size, dtype=torch.bool).index_fill_(0, special, False).nonzero().squeeze(1)
     require(len(ordinary), "Every token of the vocabulary is special; name fewer in special_ids.")
     gen = torch.Generator().manual_seed(derive_seed(seed, 'mask', step))
@@ -301,13 +308,13 @@ def frame(
     second:list[int]=None, # Ids of a second text
     max_length:int=512, # The first text stays whole as long as it can; what is too long is cut at the end
     n_sep:int=1 # Between two texts; 2 for RoBERTa
-)->tuple[list[int],list[int]]: # Ids, and the segment of each
+)->tuple[list[int],list[int]]: # Ids, and the segment of each; RoBERTa has one
     "A text, or a pair, in the form that encoders read."
     require(max_length>=2+(second is not None)*n_sep, f"max_length is {max_length}; there must be room for the special tokens.")
     one = [cls_id, *first[:max_length - 2 - (second is not None)*n_sep], sep_id]
     if second is None: return one,[0]*len(one)
     two = [sep_id]*(n_sep-1) + second[:max_length - len(one) - n_sep] + [sep_id]
-    return one + two,[0]*len(one) + [1]*len(two)
+    return one + two,[0]*len(one) + [int(n_sep==1)]*len(two)
 
 def pad_rows(
     rows:list[list[int]], # Sequences of any lengths
@@ -334,22 +341,11 @@ def config_from_hf(
     hf:dict # The content of a config.json
 )->BertConfig: # Or `RobertaConfig`
     "Read a Hugging Face configuration; what cannot be computed here is refused by name."
-    require(isinstance(hf, dict), f"config.json holds a {type(hf).__name__} and is not a configuration; get the file again.")
-    kind = hf.get('model_type')
-    require(kind in FAMILIES, f"config.json has model_type = {kind!r} and only {', '.join(FAMILIES)} can be loaded; use a model of one of them.")
-    cls,hf = FAMILIES[kind][0],{k: v for k,v in hf.items() if k!='model_type'}
-    for k,(want,why) in _ONLY.items():
-        v = hf.pop(k, want)
-        require(v==want, f"config.json has {k} = {v!r} and only {want!r} can be loaded: {why}; use a model without it.")
+    cls = FAMILIES[config_kind(hf, FAMILIES)][0]
     names = {f.name for f in fields(cls)} - {'model_type'}
-    unknown = sorted(set(hf) - names - (_IGNORED - {'pad_token_id'}))
-    require(not unknown, f"config.json has {unknown and unknown[0]} = {unknown and hf[unknown[0]]!r}, which a {kind} model here does not know; use a model without it.")
-    absent = dict(max_position_embeddings=512, type_vocab_size=2, layer_norm_eps=1e-12, num_labels=len(hf.get('id2label') or 'ab'))
-    known = absent | {k: v for k,v in hf.items() if k in names}
-    lacks = [k for k in ('vocab_size', 'hidden_size', 'num_hidden_layers', 'num_attention_heads', 'intermediate_size') if k not in known]
-    require(not lacks, f"config.json lacks {', '.join(lacks)}; get the file again, or add it.")
-    bad = [k for k,v in known.items() if k not in ('hidden_act', 'classifier_dropout', 'pad_token_id') and not isinstance(v, (int, float))]
-    require(not bad, f"config.json has {bad and bad[0]} = {bad and known[bad[0]]!r}, which is not a number; get the file again.")
+    known = config_fields(hf, names, _ONLY, _IGNORED, {'vocab_size', 'hidden_size', 'num_hidden_layers', 'num_attention_heads', 'intermediate_size'},
+        dict(max_position_embeddings=512, type_vocab_size=2, layer_norm_eps=1e-12, num_labels=len(hf.get('id2label') or 'ab')),
+        {'hidden_act', 'classifier_dropout', 'pad_token_id'})
     return cls(**known)
 
 def config_to_hf(
@@ -430,7 +426,7 @@ def sentence_embeddings(
         ids,mask = (t.to(device) for t in pad_rows([rows[i] for i in at], special.get('pad', 0)))
         out |= dict(zip(at, mean_pool(model(ids, mask), mask)))
     model.train(training)
-    if not rows: return torch.zeros(0, model.config.hidden_size)
+    if not rows: return next(model.parameters()).new_zeros(0, model.config.hidden_size)
     res = torch.stack([out[i] for i in range(len(rows))])
     return F.normalize(res, dim=-1) if normalize else res
 

@@ -57,8 +57,9 @@ def flash_forward(
     scale:float=None # Of the scores; `None` is `K**-.5`
 )->tuple[Tensor,Tensor]: # What each query read, `(B, H, T, V)`, and its logsumexp, `(B, H, T)`
     "Attention in one pass over the tiles."
-    G,scale = k.shape[1],q.shape[-1]**-.5 if scale is None else scale
-    o = torch.zeros_like(_wide(q, G=G)[...,:1]) * v.new_zeros(v.shape[-1])
+    (H,T),G,scale = q.shape[1:3],k.shape[1],q.shape[-1]**-.5 if scale is None else scale
+    require(H%G==0, f"{H} query heads cannot share {G} key/value heads evenly; choose a divisor.")
+    o = q.new_zeros(len(q), G, H//G, T, v.shape[-1], dtype=torch.promote_types(q.dtype, torch.float32))
     m,l = (torch.full_like(o[...,:1], x) for x in (-torch.inf, 0.))
     for rows,cols,seen in tiles(mask, q, k, block):
         z = _scores(q, k, rows, cols, seen, scale)
@@ -155,10 +156,13 @@ def merge_attention(
     lse2:Tensor # Its logsumexp
 )->tuple[Tensor,Tensor]: # Output and logsumexp for all keys
     "Join attention over two sets of keys."
-    lse = torch.logaddexp(lse1, lse2)
-    base = lse.masked_fill(lse==-torch.inf, 0.)
-    w1,w2 = (lse1-base).exp()[...,None].to(o1.dtype),(lse2-base).exp()[...,None].to(o1.dtype)
-    return o1*w1 + o2*w2,lse
+    top = torch.maximum(lse1, lse2).detach()
+    blind = top==-torch.inf
+    top = top.masked_fill(blind, 0.)
+    w1,w2 = (lse1-top).exp(),(lse2-top).exp()
+    total = (w1+w2).masked_fill(blind, 1.)
+    w1,w2 = ((w/total)[...,None].to(o1.dtype) for w in (w1, w2))
+    return o1*w1 + o2*w2,(top + total.log()).masked_fill(blind, -torch.inf)
 
 # %% ../../nbs/32b_model.flash.ipynb #c055
 def flash_causal(

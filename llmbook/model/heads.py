@@ -80,7 +80,7 @@ def add_head(
     **changes # Fields of its config that shall differ, as `num_labels` and `num_hidden_layers` (its first blocks)
 )->Headed: # With a new head
     "Put a new head on a trained encoder."
-    model = head(replace(encoder.config, **changes))
+    model = head(replace(encoder.config, **changes)).to(next(encoder.parameters()))
     want,have = model.base.state_dict(),encoder.state_dict()
     odd = [n for n in want if not n.startswith('pooler.') and (n not in have or have[n].shape!=want[n].shape)]
     require(not odd, f"The encoder has no {odd and odd[0]} of shape {odd and list(want[odd[0]].shape)}; change num_labels, dropout and the number of blocks only.")
@@ -96,13 +96,14 @@ def fine_tune(
     lr:float=1e-4, # Highest step, after a tenth of the updates; then it falls to zero in a line
     seed:int=0 # Of the order of examples
 )->list[float]: # The loss of each update
-    "Train on a task as BERT's authors do: AdamW, warm-up, linear decay, gradients clipped at one."
+    "Train on a task much as BERT's authors do: AdamW, warm-up, linear decay, gradients clipped at one."
+    require(rows, "There are no rows to train on; give at least one.")
     params = [p for p in model.parameters() if p.requires_grad]
     opt,rng,order,res,warm = torch.optim.AdamW(params, lr, weight_decay=.01),random.Random(seed),[],[],max(1, steps//10)
     pace = torch.optim.lr_scheduler.LambdaLR(opt, lambda k: min((k+1)/warm, (steps-k)/max(1, steps-warm)))
     model.train()
     for _ in range(steps):
-        if len(order) < batch_size: order += rng.sample(range(len(rows)), len(rows))
+        while len(order) < batch_size: order += rng.sample(range(len(rows)), len(rows))
         batch,order = order[:batch_size],order[batch_size:]
         error = loss(model, [rows[i] for i in batch])
         error.backward()
@@ -130,11 +131,12 @@ def align_labels(
 # %% ../../nbs/35b_model.heads.ipynb #c032
 def best_spans(
     scores:Tensor, # From `QuestionAnswerer`, `(B, T, 2)`
-    allowed:Tensor, # Tokens that may be in an answer, `(B, T)`
+    allowed:Tensor, # Tokens at which an answer may begin or end, `(B, T)`
     max_length:int=30 # Tokens of the longest answer
 )->Tensor: # First and last token of each answer, `(B, 2)`
     "The span with the best sum of scores."
     T = scores.shape[1]
+    require(max_length>=1, f"max_length is {max_length}; an answer has at least one token.")
     require(bool(allowed.bool().any(1).all()), "A sequence has no token that may be an answer; allow at least one in each.")
     start,end = scores.masked_fill(~allowed.bool()[...,None], -torch.inf).unbind(-1)
     span = torch.ones(T, T, dtype=torch.bool, device=scores.device).triu().tril(max_length-1)

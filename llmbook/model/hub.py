@@ -16,6 +16,7 @@ from safetensors.torch import save as save_safetensors
 from torch import nn
 
 from ..core import LlmbookError, atomic_open, read_json, require, write_json
+from . import families
 from .decoder import Decoder, DecoderConfig
 from ..tokens.vocab import Tokenizer
 
@@ -38,9 +39,6 @@ def hf_tensors(
     return {k: v.detach().to('cpu', dtype if v.is_floating_point() else None).contiguous() for k,v in model.state_dict().items() if k not in tied}
 
 # %% ../../nbs/37_model.hub.ipynb #c019
-_SAME = ('vocab_size','hidden_size','intermediate_size','num_hidden_layers','num_attention_heads','num_key_value_heads',
-         'head_dim','max_position_embeddings','rms_norm_eps','tie_word_embeddings','initializer_range')
-
 def hf_config(
     config:DecoderConfig, # Shape of the model
     tokenizer:Tokenizer=None, # Names the control tokens, when there is one
@@ -49,45 +47,19 @@ def hf_config(
     "Say in the words of Hugging Face what `config` says in ours."
     require(type(config) is DecoderConfig, f'This folder format is for the decoder of chapter 34, and the model is a {type(config).__name__}; '
             'save it with llmbook.model.auto.save.')
-    require(config.profile == 'export', f'A model of profile {config.profile!r} has parts that no other program can compute; '
-            "save it with a training checkpoint, or train one with profile='export'.")
     name = str(dtype).removeprefix('torch.')
-    res = dict(architectures=['Qwen3ForCausalLM'], model_type='qwen3', **{k: getattr(config, k) for k in _SAME},
-        hidden_act='silu', attention_bias=False, attention_dropout=0., use_sliding_window=False, use_cache=True,
-        rope_theta=config.rope_theta, rope_parameters=dict(rope_type='default', rope_theta=config.rope_theta),
-        dtype=name, torch_dtype=name)
+    res = families.config_to_hf(config) | dict(use_cache=True, dtype=name, torch_dtype=name)
     if tokenizer: res |= dict(bos_token_id=tokenizer.bos_id, eos_token_id=tokenizer.im_end_id, pad_token_id=tokenizer.pad_id)
     return res
 
 # %% ../../nbs/37_model.hub.ipynb #c022
-_ONLY = dict(
-    model_type=('qwen3', 'another architecture computes something else'),
-    hidden_act=('silu', 'the feed-forward layer here is SwiGLU'),
-    attention_bias=(False, 'the projections here have no bias'),
-    use_sliding_window=(False, 'attention here sees the whole context'),
-    rope_scaling=(None, 'positions here are not scaled'),
-    quantization_config=(None, 'weights here are not quantised'))
-
 def config_from_hf(
     hf:dict # The content of a config.json
 )->DecoderConfig: # The same model in our words
     "Read a Hugging Face configuration; what this model cannot compute is refused, never ignored."
-    require(isinstance(hf, dict), f'config.json holds a {type(hf).__name__} and is not a configuration; get the file again.')
-    for k,(want,why) in _ONLY.items():
-        v = hf.get(k, None if k == 'model_type' else want)
-        require(v == want, f'config.json has {k} = {v!r} and only {want!r} can be loaded: {why}; use a Qwen3 model without it.')
-    rope = dict(rope_type='default', partial_rotary_factor=1.) | dict(hf.get('rope_parameters') or {})
-    theta = rope.pop('rope_theta', hf.get('rope_theta', 10_000.))
-    require(rope == dict(rope_type='default', partial_rotary_factor=1.), f'config.json has rope_parameters {rope} and only the '
-            'default type can be loaded: positions here are not scaled; use a model without them.')
-    odd = sorted(set(hf.get('layer_types') or []) - {'full_attention'})
-    require(not odd, f'config.json has layers of type {", ".join(odd)} and only full_attention can be loaded; use a model without them.')
-    missing = [k for k in _SAME[:7] if k not in hf]
-    require(not missing, f'config.json lacks {", ".join(missing)}; get the file again, or add it.')
-    bad = [k for k in _SAME if k in hf and not isinstance(hf[k], (int, float))]
-    require(not bad, f'config.json has {bad and bad[0]} = {bad and hf[bad[0]]!r}, which is not a number; get the file again.')
-    absent = dict(max_position_embeddings=32768, rms_norm_eps=1e-6, tie_word_embeddings=False, initializer_range=.02)
-    return DecoderConfig(**(absent | {k: hf[k] for k in _SAME if k in hf}), rope_theta=float(theta))
+    config = families.config_from_hf(hf)
+    require(type(config) is DecoderConfig, f"config.json has model_type = {config.model_type!r} and only 'qwen3' is loaded here; use llmbook.model.auto.load.")
+    return config
 
 # %% ../../nbs/37_model.hub.ipynb #c028
 def write_weights(

@@ -18,6 +18,7 @@ from fastcore.basics import patch
 from ..core import require
 from .positions import sinusoidal_positions
 from .attention import KVCache, visibility
+from .families import config_fields, config_kind
 
 # %% ../../nbs/36_model.seq2seq.ipynb #c009
 class MultiHead(nn.Module):
@@ -91,7 +92,7 @@ class TransformerConfig:
             require(type(value) is int and value>0, f"{name} is {value!r}; give a positive whole number.")
         require(self.d_model%2==0, f"d_model is {self.d_model}; sines and cosines come in pairs, so make it even.")
         require(self.d_model%self.num_heads==0, f"{self.num_heads} heads cannot share a width of {self.d_model} evenly; choose a divisor.")
-        require(0<=self.dropout_rate<1, f"dropout_rate is {self.dropout_rate!r}; give a chance from 0 to less than 1.")
+        require(type(self.dropout_rate) in (int, float) and 0<=self.dropout_rate<1, f"dropout_rate is {self.dropout_rate!r}; give a chance from 0 to less than 1.")
         for name in ('pad_token_id', 'eos_token_id', 'decoder_start_token_id'):
             value = getattr(self, name)
             require(type(value) is int and 0<=value<self.vocab_size, f"{name} is {value!r}; give a token below vocab_size, {self.vocab_size}.")
@@ -182,7 +183,7 @@ class Transformer(EncoderDecoder):
 
     def embed(self, ids, attention_mask=None, past=0): # Words and where they stand, padding not counted
         positions = torch.arange(past, past+ids.shape[1], device=ids.device)
-        if attention_mask is not None: positions = (attention_mask.long().cumsum(-1)-1).clamp(min=0)[:,past:]
+        if attention_mask is not None: positions = (attention_mask.bool().cumsum(-1)-1).clamp(min=0)[:,past:]
         x = self.shared(ids) * self.config.d_model**.5
         return self.dropout(x + sinusoidal_positions(positions, self.config.d_model).to(x.dtype))
 
@@ -252,7 +253,7 @@ def noam_rate(
     warmup:int=4000 # Steps of rise
 )->float: # Learning rate
     "The learning rate of the 2017 transformer."
-    require(step>=1, f"step is {step}; the first step is 1.")
+    require(step>=1 and warmup>=1, f"step is {step} and warmup {warmup}; both begin at 1.")
     return d_model**-.5 * min(step**-.5, step*warmup**-1.5)
 
 # %% ../../nbs/36_model.seq2seq.ipynb #c043
@@ -285,6 +286,13 @@ class CrossCache(KVCache):
         self.k,self.v = self.k[:,rows],self.v[:,rows]
         self.cross = [kv and tuple(t[rows] for t in kv) for kv in self.cross]
 
+    def truncate(self,
+        length:int # Target tokens to keep
+    ):
+        "Forget target tokens from `length` on, and at 0 the source too."
+        super().truncate(length)
+        if length==0: self.cross = [None]*len(self.cross)
+
     def bytes(self)->int: return super().bytes() + sum(t.nbytes for kv in self.cross if kv for t in kv)
 
     def __repr__(self)->str: return f"CrossCache({self.length} of {self.max_length} target tokens, {self.bytes():,} bytes)"
@@ -301,7 +309,7 @@ def new_cache(self:EncoderDecoder,
 # %% ../../nbs/36_model.seq2seq.ipynb #c053
 @torch.no_grad()
 def greedy(
-    model:EncoderDecoder, # Reads and writes
+    model:EncoderDecoder, # Reads and writes; in evaluation mode
     input_ids:Tensor, # Sources, `(B, S)`
     attention_mask:Tensor=None, # `(B, S)`, nonzero at real tokens
     max_new_tokens:int=64, # Tokens to write at most, the end token included
@@ -337,7 +345,7 @@ def gnmt_length(
 # %% ../../nbs/36_model.seq2seq.ipynb #c060
 @torch.no_grad()
 def beam_search(
-    model:EncoderDecoder, # Reads and writes
+    model:EncoderDecoder, # Reads and writes; in evaluation mode
     input_ids:Tensor, # Sources, `(B, S)`
     attention_mask:Tensor=None, # `(B, S)`, nonzero at real tokens
     beams:int=4, # Hypotheses `W` kept at each step
@@ -409,11 +417,6 @@ def config_from_hf(
     hf:dict # The content of a config.json
 )->TransformerConfig: # Of the model that it describes
     "The inverse of `config_to_hf`; what is not known is refused by name."
-    require(isinstance(hf, dict), f"config.json holds a {type(hf).__name__} and is not a configuration; get the file again.")
-    kind = hf.get('model_type')
-    require(kind in FAMILIES, f"config.json has model_type = {kind!r} and only {', '.join(FAMILIES)} can be loaded here; use the chapter of that family.")
-    names,harmless = {f.name for f in fields(FAMILIES[kind][0])},{'is_encoder_decoder', 'architectures', 'dtype', 'torch_dtype', 'transformers_version'}
-    unknown = sorted(set(hf) - names - harmless)
-    require(not unknown, f"config.json has {unknown and unknown[0]} = {unknown and hf[unknown[0]]!r}, which a {kind} here does not know; use a model without it.")
-    require(hf.get('is_encoder_decoder', True) is True, "config.json has is_encoder_decoder = False and this model is one; get the file again.")
-    return FAMILIES[kind][0](**{k: v for k,v in hf.items() if k in names})
+    cls = FAMILIES[config_kind(hf, FAMILIES)][0]
+    names,only = {f.name for f in fields(cls)} - {'model_type'},dict(is_encoder_decoder=(True, 'the model has both halves'))
+    return cls(**config_fields(hf, names, only, {'architectures', 'dtype', 'torch_dtype', 'transformers_version'}, names, words={'num_decoder_layers'}))

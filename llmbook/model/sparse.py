@@ -33,11 +33,12 @@ class Pattern:
 
     def mask(self,
         T:int, # Queries
-        S:int=None, # Keys; the last query stands at the last key. `None` is `T`
+        S:int=None, # Keys, at least `T`; the last query stands at the last key. `None` is `T`
         device=None # Where the mask lives
     )->Tensor: # `(T, S)`, or `(B, 1, T, S)` when sequences differ; for `attention`
         "The whole table."
         k = torch.arange(T if S is None else S, device=device)
+        require(k.numel()>=T, f"A mask of {T} queries and {k.numel()} keys; the last query stands at the last key, so give at least as many keys.")
         seen = self(k[k.numel()-T:,None], k[None])
         return seen.expand(*seen.shape[:-2], T, k.numel())
 
@@ -66,7 +67,7 @@ def padding(
 )->Pattern: # Real keys only
     "Nobody sees padding."
     real = attention_mask.bool()
-    return Pattern(lambda q, k, b: real[:,None][...,k] if b is None else real[b,k], 'padding')
+    return Pattern(lambda q, k, b: real.to(k.device)[:,None][...,k] if b is None else real.to(k.device)[b,k], 'padding')
 
 def documents(
     doc_ids:Tensor # `(B, S)`, or `(S,)` when all rows are alike: the document of each token
@@ -74,8 +75,9 @@ def documents(
     "Nobody sees another document."
     ids = doc_ids if doc_ids.ndim==2 else doc_ids[None]
     def rule(q, k, b):
-        if b is None: return ids[:,None][...,q] == ids[:,None][...,k]
-        return ids[b,q] == ids[b,k] if doc_ids.ndim==2 else doc_ids[q] == doc_ids[k]
+        table = ids.to(k.device)
+        if b is None: return table[:,None][...,q] == table[:,None][...,k]
+        return table[b,q] == table[b,k] if doc_ids.ndim==2 else table[0,q] == table[0,k]
     return Pattern(rule, 'documents')
 
 # %% ../../nbs/32c_model.sparse.ipynb #c017
@@ -132,8 +134,8 @@ def random_blocks(
 )->Tensor: # `(n, n)`, for `blocks`; causal
     "A causal table of blocks: itself and some earlier ones."
     order = torch.rand(n, n, generator=torch.Generator().manual_seed(seed)).masked_fill(~causal_mask(n).tril(-1), -1.)
-    table = (order >= order.sort(descending=True).values[:,per_row-1:per_row]) & (order>=0)
-    return table | torch.eye(n, dtype=torch.bool)
+    best = order.argsort(descending=True)[:,:per_row]
+    return torch.zeros(n, n, dtype=torch.bool).scatter(1, best, True) & (order>=0) | torch.eye(n, dtype=torch.bool)
 
 # %% ../../nbs/32c_model.sparse.ipynb #c033
 def local_attention(
@@ -143,11 +145,11 @@ def local_attention(
     window:int # Tokens that a query sees, itself included
 )->Tensor: # `(B, H, T, K)`
     "`attention` under `causal & local(window)`, with work linear in the length."
-    B,T,W = len(q),q.shape[2],window
+    B,T,W,near_rule = len(q),q.shape[2],window,causal & local(window)
     n = -(-T//W)
     q,k,v = (F.pad(t, (0, 0, 0, n*W-T)).unflatten(2, (n, W)).transpose(1, 2) for t in (q, k, v))
     k,v = (torch.cat((F.pad(t, (0, 0)*3 + (1, 0))[:,:-1], t), 3) for t in (k, v))
-    near = (causal & local(W)).mask(W, 2*W).expand(B, n, 1, W, 2*W).clone()
+    near = near_rule.mask(W, 2*W).expand(B, n, 1, W, 2*W).clone()
     near[:,0,:,:,:W] = False
     o = attention(*(t.flatten(0, 1) for t in (q, k, v)), near.flatten(0, 1))
     return o.unflatten(0, (B, n)).transpose(1, 2).flatten(2, 3)[:,:,:T]
@@ -300,7 +302,7 @@ class LatentCache(KVCache):
 class PatternCache:
     "Keys and values of one layer that some later query may still see."
     def __init__(self,
-        pattern:Pattern, # Who sees whom
+        pattern:Pattern, # Who sees whom, causal; what it looks up (documents, padding, blocks) covers `max_length`
         max_length:int # Positions that will ever be asked about
     ): self.pattern,self.max_length,self.length,self.k,self.v,self.k_idx = pattern,max_length,0,None,None,None
 

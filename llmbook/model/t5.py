@@ -17,6 +17,7 @@ from fastcore.basics import patch
 from ..core import require
 from .attention import RMSNorm
 from .relative import RelativeBias
+from .families import config_fields, config_kind
 from .seq2seq import CrossCache, EncoderDecoder, MultiHead
 
 # %% ../../nbs/36b_model.t5.ipynb #c007
@@ -58,7 +59,7 @@ class T5Config:
         buckets,far = self.relative_attention_num_buckets,self.relative_attention_max_distance
         require(type(buckets) is int and buckets>=4 and buckets%2==0, f"relative_attention_num_buckets is {buckets!r}; give an even number from 4 on.")
         require(type(far) is int and far>buckets//2, f"relative_attention_max_distance is {far!r}; give more than half the buckets, {buckets//2}.")
-        require(0<=self.dropout_rate<1, f"dropout_rate is {self.dropout_rate!r}; give a chance from 0 to less than 1.")
+        require(type(self.dropout_rate) in (int, float) and 0<=self.dropout_rate<1, f"dropout_rate is {self.dropout_rate!r}; give a chance from 0 to less than 1.")
         require(self.feed_forward_proj in ('relu', 'gated-gelu'), f"feed_forward_proj is {self.feed_forward_proj!r}; choose 'relu' or 'gated-gelu'.")
         require(self.model_type=='t5', f"model_type is {self.model_type!r}; a T5Config is of type 't5'.")
 
@@ -214,26 +215,19 @@ def config_from_hf(
     hf:dict # The content of a config.json
 )->T5Config: # Of the model that it describes
     "Read a Hugging Face configuration; what cannot be computed here is refused by name."
-    require(isinstance(hf, dict), f"config.json holds a {type(hf).__name__} and is not a configuration; get the file again.")
-    require(hf.get('model_type')=='t5', f"config.json has model_type = {hf.get('model_type')!r} and only t5 can be loaded here; use a model of that family.")
+    config_kind(hf, FAMILIES)
     hf = dict(hf)
-    for k,(want,why) in _ONLY.items():
-        v = hf.pop(k, want)
-        require(v==want, f"config.json has {k} = {v!r} and only {want!r} can be loaded: {why}; use a model without it.")
     tied,proj = hf.get('tie_word_embeddings', True),hf.get('feed_forward_proj', 'relu')
     scaled,act,gated = hf.pop('scale_decoder_outputs', tied),hf.pop('dense_act_fn', None),hf.pop('is_gated_act', None)
     require(tied or not scaled, "config.json has scale_decoder_outputs = True with tie_word_embeddings = False, and T5 here scales tied outputs only; use another model.")
-    says = dict(relu='relu').get(proj, 'gelu_new'),proj.startswith('gated-')
+    says = 'relu' if proj=='relu' else 'gelu_new',str(proj).startswith('gated-')
     require(act in (None, says[0]), f"config.json has dense_act_fn = {act!r} and feed_forward_proj = {proj!r}, which is {says[0]!r}; get the file again.")
     require(gated in (None, says[1]), f"config.json has is_gated_act = {gated!r} and feed_forward_proj = {proj!r}; get the file again.")
-    names = {f.name for f in fields(T5Config)}
-    unknown = sorted(set(hf) - names - _HARMLESS)
-    require(not unknown, f"config.json has {unknown and unknown[0]} = {unknown and hf[unknown[0]]!r}, which a t5 model here does not know; use a model without it.")
-    missing = sorted({'vocab_size', 'd_model', 'd_kv', 'd_ff', 'num_layers', 'num_heads'} - set(hf))
-    require(not missing, f"config.json lacks {', '.join(missing)}; get the file again, or add it.")
-    return T5Config(**{k: v for k,v in hf.items() if k in names} | dict(tie_word_embeddings=bool(tied and scaled)))
+    known = config_fields(hf, {f.name for f in fields(T5Config)} - {'model_type'}, _ONLY, _HARMLESS,
+        {'vocab_size', 'd_model', 'd_kv', 'd_ff', 'num_layers', 'num_heads'}, words={'feed_forward_proj', 'num_decoder_layers'})
+    return T5Config(**known | dict(tie_word_embeddings=bool(tied and scaled)))
 
-# %% ../../nbs/36b_model.t5.ipynb #c040
+# %% ../../nbs/36b_model.t5.ipynb #c041
 def count_parameters(
     config:T5Config # Of the model
 )->int: # A tied matrix counts once
@@ -243,14 +237,18 @@ def count_parameters(
     layers = c.num_layers*(4*D*I + ff + 2*D) + c.num_decoder_layers*(8*D*I + ff + 3*D)
     return c.vocab_size*D*(1 if c.tie_word_embeddings else 2) + layers + 2*c.relative_attention_num_buckets*c.num_heads + 2*D
 
-# %% ../../nbs/36b_model.t5.ipynb #c047
+# %% ../../nbs/36b_model.t5.ipynb #c048
 def corrupt(
     ids:list, # A text's tokens
     spans:list, # `(start, end)` of what is cut out, in order, apart from each other
     first_sentinel:int=32_099, # Id of the first sentinel; the others count down
-    final:bool=True # End the target with one more sentinel, as the paper does?
+    final:bool=True, # End the target with one more sentinel, as the paper does?
+    n_sentinels:int=100 # Ids from `first_sentinel` down that are sentinels
 )->tuple[list,list]: # What the encoder reads, and what the decoder writes, both without an end token
     "Cut `spans` out of a text: sentinels in their place, and the spans behind the same sentinels."
+    need = len(spans) + final
+    require(need<=min(n_sentinels, first_sentinel+1), f"{len(spans)} spans need {need} sentinels and there are {n_sentinels}; cut a shorter text, or give longer spans.")
+    require(not any(first_sentinel-n_sentinels<t<=first_sentinel for t in ids), "The text holds a sentinel; a text's own tokens must be others.")
     inputs,targets,at = [],[],0
     for i,(start,end) in enumerate(spans):
         require(at+(i>0)<=start<end<=len(ids), f"Span {i} is ({start}, {end}) in a text of {len(ids)} tokens; give spans in order, apart and not empty.")
@@ -259,7 +257,7 @@ def corrupt(
         at = end
     return inputs + ids[at:],targets + ([first_sentinel-len(spans)] if final else [])
 
-# %% ../../nbs/36b_model.t5.ipynb #c051
+# %% ../../nbs/36b_model.t5.ipynb #c052
 def restore(
     inputs:list, # What the encoder read
     targets:list, # What the decoder wrote
@@ -280,18 +278,21 @@ def restore(
     require(fits, f"The source has sentinels {order} and the target {said}; they must be the same in the same order{', with one more at the end' if final else ''}.")
     return [x for t in inputs for x in (spans[t] if is_sentinel(t) else [t])]
 
-# %% ../../nbs/36b_model.t5.ipynb #c053
+# %% ../../nbs/36b_model.t5.ipynb #c054
+def _how_many(n, density, mean_span): # Tokens cut out, and spans
+    require(n>=2 and 0<density<1 and mean_span>=1, f"n_tokens is {n}, density {density} and mean_span {mean_span}; "
+            "give at least 2 tokens, a share between 0 and 1 and a mean of at least 1.")
+    missing = min(max(round(n*density), 1), n-1)
+    return missing,min(max(round(missing/mean_span), 1), n-missing)
+
 def random_spans(
     n_tokens:int, # Length of the text, at least 2
     rng:random.Random, # Draws
     density:float=0.15, # Share of the tokens cut out
     mean_span:float=3. # Tokens in a span, on average
 )->list: # `(start, end)` of each, in order, apart from each other
-    "Draw the spans to cut out of a text, as T5 does: the text begins with a token that stays."
-    require(n_tokens>=2 and 0<density<1 and mean_span>=1, f"n_tokens is {n_tokens}, density {density} and mean_span {mean_span}; "
-            "give at least 2 tokens, a share between 0 and 1 and a mean of at least 1.")
-    missing = min(max(round(n_tokens*density), 1), n_tokens-1)
-    n = min(max(round(missing/mean_span), 1), n_tokens-missing)
+    "Draw the spans to cut out of a text, as T5 does: the text begins with a token that stays and ends with one that is cut out."
+    missing,n = _how_many(n_tokens, density, mean_span)
     def pieces(total): # `n` whole numbers above zero with that sum, every choice alike
         cuts = [0] + sorted(rng.sample(range(1, total), n-1)) + [total]
         return [b-a for a,b in zip(cuts, cuts[1:])]
@@ -301,7 +302,7 @@ def random_spans(
         at += stay+gone
     return spans
 
-# %% ../../nbs/36b_model.t5.ipynb #c059
+# %% ../../nbs/36b_model.t5.ipynb #c060
 def span_lengths(
     input_length:int, # Tokens that the encoder reads, its end token included
     density:float=0.15, # See `random_spans`
@@ -310,8 +311,7 @@ def span_lengths(
 )->tuple[int,int,int]: # Tokens of text to take, tokens of the source, tokens of the target, both with an end token
     "The longest text whose corrupted source still fits."
     def sizes(n):
-        missing = min(max(round(n*density), 1), n-1)
-        spans = min(max(round(missing/mean_span), 1), n-missing)
+        missing,spans = _how_many(n, density, mean_span)
         return n,n-missing+spans+1,missing+spans+1+final
     require(input_length>=sizes(2)[1], f"input_length is {input_length}; the shortest source has {sizes(2)[1]} tokens.")
     n = 2

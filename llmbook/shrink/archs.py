@@ -18,7 +18,7 @@ from ..core import require
 from ..tokens.convert import _parts
 from ..tokens.vocab import SPECIAL_TOKENS, Tokenizer
 from ..model.positions import rope_frequencies
-from ..model.families import check_export, llama3_frequencies
+from ..model.families import check_export, family_frequencies
 from ..model.encoder import encoder_state, frame, mean_pool, special_ids
 from .gguf import (ARCHS, Arch, LlamaCpp, _FILE_TYPES, _last_error, _reference, decoder_keys, gguf_metadata,
     gguf_tensors, parity_strings, write_gguf)
@@ -36,8 +36,7 @@ def rope_divisors(
     c # A config with `rope_scaling`
 )->Tensor: # `(K/2,)`
     "By how much each pair of channels turns slower than its plain frequency."
-    freqs = rope_frequencies(c.head_dim, c.rope_theta)
-    return freqs / llama3_frequencies(freqs, **c.rope_scaling)
+    return rope_frequencies(c.head_dim, c.rope_theta) / family_frequencies(c)
 
 def llama_weights(
     state:dict, # As `model.state_dict()` has it
