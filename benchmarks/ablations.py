@@ -1,10 +1,15 @@
 """The comparisons of chapter 46: every arm at an equal budget, three seeds, one small model on the same bytes.
 
     llmbook prepare --preset laptop --run runs/default
-    python benchmarks/ablations.py tokenizers cleaning --run runs/default --prose data/books.jsonl.gz --udhr data/udhr2.zip
+    python benchmarks/ablations.py tokenizers compute --run runs/default
+    python benchmarks/ablations.py fertility cleaning --prose data/gutenberg_books.jsonl.gz --udhr data/nltk_udhr2.zip --bytes 1000000 --held 200000 --seen 300000
+    python benchmarks/ablations.py anatomy --run runs/default --bytes 1000000 --held 200000 --vocab 2048
 
-Each finished run is stored in benchmarks/ablations_NAME.json at once, and what is there is not run again: stop it whenever
-you like. Bits per byte do not depend on the clock; `processor_seconds` do, and only ratios of them mean something.
+`--prose` is a file of English books, a document a line; ours are 32 texts of Project Gutenberg, public domain in the US.
+`--udhr` is the NLTK package udhr2, the Universal Declaration of Human Rights, a file a language, public domain.
+
+Each finished run is stored in benchmarks/ablations_NAME.json at once, and what is there with the same settings is not run
+again: stop it whenever you like. Rows of other settings are left out of the file from the first new row on. Bits per byte do not depend on the clock; `processor_seconds` do, and only ratios of them mean something.
 """
 import argparse, functools, time, zipfile
 from pathlib import Path
@@ -32,7 +37,10 @@ def store(comparison, rows, command):
 def run_all(comparison, arms, command):
     "Run every `(arm, settings, function)` with every seed that is not stored yet."
     path = HERE/f'ablations_{comparison}.json'
-    rows = read_json(path)['rows'] if path.exists() else []
+    wanted = {(arm, stable_hash(settings)) for arm,settings,_ in arms}
+    stored = read_json(path)['rows'] if path.exists() else []
+    rows = [r for r in stored if (r['arm'], r['settings']) in wanted]
+    if len(rows) < len(stored): print(f'{comparison}: {len(stored) - len(rows)} stored rows have other settings and are left out', flush=True)
     done = {(r['arm'], r['seed'], r['settings']) for r in rows}
     for seed in SEEDS:
         for arm,settings,f in arms:
@@ -83,7 +91,7 @@ def tokenizers(a):
 
 
 def compute(a):
-    "Five of the arms again, each stopped when it has cost what `bpe 2048` cost."
+    "Seven of the arms again, each stopped when it has cost what `bpe 2048` cost."
     known = {r['arm']: r for r in read_json(HERE/'ablations_tokenizers_code.json')['rows']}
     args,budget,arms = (str(a.run), a.bytes, a.held),known['bpe 2048']['flops'],[]
     for arm in ('bpe 2048', 'unigram 2048', 'characters 512', 'words 512', 'bpe 8192', 'wordpiece 8192', 'unigram 8192'):
@@ -150,8 +158,8 @@ def main():
     p.add_argument('--seen', type=int, default=500_000, help='bytes of training text that the code of what cleaning took may learn from')
     a = p.parse_args()
     name = lambda path: path and f'data/{Path(path).name}'
-    a.command = ' '.join(['python benchmarks/ablations.py', *a.comparisons, '--run runs/default' if a.run else '', f'--prose {name(a.prose)}' if a.prose else '',
-                          f'--udhr {name(a.udhr)}' if a.udhr else '', f'--vocab {" ".join(map(str, a.vocab))} --bytes {a.bytes} --held {a.held} --seen {a.seen}']).replace('  ', ' ')
+    a.command = ' '.join(x for x in ['python benchmarks/ablations.py', *a.comparisons, '--run runs/default' if a.run else '', f'--prose {name(a.prose)}' if a.prose else '',
+                                     f'--udhr {name(a.udhr)}' if a.udhr else '', f'--vocab {" ".join(map(str, a.vocab))} --bytes {a.bytes} --held {a.held} --seen {a.seen}'] if x)
     torch.set_num_threads(1)
     for c in a.comparisons: globals()[c](a)
 

@@ -3,15 +3,17 @@
     python benchmarks/model_speed.py
 
 For each family: a forward pass, forward and backward, and greedy decoding of 128 tokens with a cache at batch 1 and 8.
-A ratio above one says that ours is faster. Both run under the same number of threads; the median of the turns counts.
+A ratio above one says that ours is faster. Both run on one thread; the median of the turns counts. The load average of
+the machine at beginning and end is written down: ratios taken on a busy machine are worth less. Some families alone go
+into a file of their own: `--families gpt2 t5 --out part.json`.
 """
-import argparse, statistics, tempfile, time, warnings
+import argparse, os, shlex, statistics, sys, tempfile, time, warnings
 from pathlib import Path
 
 import torch, transformers
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
-from llmbook.core import machine_info, write_json
+from llmbook.core import machine_info, read_json, write_json
 from llmbook.model import auto
 from llmbook.model.encoder import BertConfig, RobertaConfig
 from llmbook.model.families import GPT2Config, LlamaConfig, MistralConfig, Qwen3Config, Qwen3MoeConfig
@@ -66,12 +68,22 @@ def decode_theirs(model, prompt, n):
     return torch.cat(ids, 1)
 
 
+def keep_whole(out, families):
+    "Refuse to put a part of the families in the place of a result that has more."
+    if not Path(out).exists(): return
+    lost = [name for name in read_json(out).get('times_as_fast', {}) if name not in families]
+    if lost: raise SystemExit(f"{out} has rows that this run leaves out ({', '.join(lost)}); name another file with --out.")
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument('--families', nargs='+', default=list(CONFIGS))
+    p.add_argument('--families', nargs='+', default=list(CONFIGS), choices=list(CONFIGS))
     p.add_argument('--turns', type=int, default=9)
     p.add_argument('--out', default=str(Path(__file__).with_suffix('.json')))
     a = p.parse_args()
+    keep_whole(a.out, a.families)
+    torch.set_num_threads(1)
+    load = os.getloadavg()
     disable_progress_bar(), set_verbosity_error(), warnings.simplefilter('ignore')
     rows = {}
     for name in a.families:
@@ -96,7 +108,8 @@ def main():
             assert torch.equal(decode_ours(ours, prompt, 20), decode_theirs(theirs, prompt, 20)), name
             row[f'decode_batch_{B}'] = ratio(lambda: decode_theirs(theirs, prompt, 128), lambda: decode_ours(ours, prompt, 128), max(3, a.turns//2))
         print(name, row, flush=True)
-    write_json(a.out, dict(command='python benchmarks/model_speed.py', times_as_fast=rows, threads=torch.get_num_threads(), shape=SHAPE, machine=machine_info(), transformers=transformers.__version__))
+    write_json(a.out, dict(command=shlex.join(['python', 'benchmarks/model_speed.py', *(Path(w).name if w==a.out else w for w in sys.argv[1:])]), arguments=vars(a) | dict(out=Path(a.out).name),
+        times_as_fast=rows, threads=torch.get_num_threads(), load_average=dict(before=load, after=os.getloadavg()), shape=SHAPE, machine=machine_info(), transformers=transformers.__version__))
 
 
 if __name__ == '__main__': main()

@@ -69,7 +69,7 @@ def main():
     p.add_argument('--passes', type=float, default=1., help='the budget: readings of the text by the decoder')
     a = p.parse_args()
     torch.set_num_threads(1)
-    settings = dict(bytes=a.bytes, held=a.held, vocab=a.vocab, width=a.width, passes=a.passes)
+    settings = dict(bytes=a.bytes, held=a.held, probed=a.probed, vocab=a.vocab, width=a.width, passes=a.passes)
     command = 'python benchmarks/objectives.py --run runs/default ' + ' '.join(f'--{k} {v:g}' if k == 'passes' else f'--{k} {v}' for k,v in settings.items())
     texts,held,probed,tokenizer = material(a.run, a.bytes, a.held, a.probed, a.vocab)
     shape = dict(width=a.width, windows=200, pieces=3600, probed=probed)

@@ -1,6 +1,6 @@
 """The pipeline of chapter 15 beside datatrove's own steps for the same rules: MB a second of one core, and peak memory.
 
-    python benchmarks/prepare_speed.py data/books.jsonl.gz data/c4.jsonl.gz python site-packages --megabytes 100
+    python benchmarks/prepare_speed.py data/books.jsonl.gz data/c4.jsonl.gz python site-packages --megabytes 0 --skip datatrove_spacy
 
 Each corpus is a path, 'python' or 'site-packages'. All are cut to their share of `--megabytes` (0 takes everything),
 written once as JSON Lines, and read from there by every arm. An arm is a process of its own, working on one core;
@@ -67,7 +67,6 @@ def llmbook_arm(texts, out, everything=False, workers=1):
     stats = P.prepare(config, out, progress=False, workers=workers)
     total = used() - t
     left = {r['meta']['id'] for s in P.SPLITS for r in P.read_split(Path(out)/'data', s)}
-    quality = left | {r['meta']['id'] if 'meta' in r else r['id'] for r in P.read_split(Path(out)/'data', 'rejects') if r['stage'] == 'dedup'}
     parts = {k: round(v/total, 3) for k,v in times.items()}
     if parts: parts['read'] = round(1 - sum(parts.values()), 3)
     return dict(seconds=total, wall=time.time() - wall, shares=parts, refused={r['stage']: sum(c['documents'] for c in r['refused'].values()) for r in stats['funnel']}), left
@@ -136,7 +135,7 @@ def main():
     p.add_argument('--megabytes', type=float, default=100)
     p.add_argument('--out', default=str(Path(__file__).with_suffix('.json')))
     p.add_argument('--arm', nargs=4, help=argparse.SUPPRESS)
-    p.add_argument('--skip', default='', help='an arm to leave out')
+    p.add_argument('--skip', default='', help='arms to leave out, with commas between them')
     p.add_argument('--data', default='data', help='how the folder of the files is called in the note of the command')
     args = p.parse_args()
     if args.arm: return arm(args.arm[0], args.arm[1], args.arm[2], int(args.arm[3]))
@@ -167,7 +166,7 @@ def main():
         try: packages[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError: pass
     names = [c if c in ('python', 'site-packages') else f'{args.data}/{Path(c).name}' for c in args.corpora]
-    write_json(args.out, dict(command=f'python benchmarks/prepare_speed.py {" ".join(names)} --megabytes {args.megabytes:g}', megabytes=round(total, 1), texts=sizes,
+    write_json(args.out, dict(command=f'python benchmarks/prepare_speed.py {" ".join(names)} --megabytes {args.megabytes:g}{args.skip and f" --skip {args.skip}"}', megabytes=round(total, 1), texts=sizes,
                               arms=results, llmbook_times_as_fast_as=speed, documents_left=both, machine=machine_info(), packages=packages))
     print(json.dumps(dict(times_as_fast=speed, left=both)))
 

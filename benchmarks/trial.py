@@ -5,7 +5,7 @@
 
 Settings: `tokens`, `lengths` (pairs of sequence length and share of the tokens), `batch_tokens`, `model` (fields of
 DecoderConfig) and `lr` (arguments of build_optimizers). The rate falls to zero at the end of each trial. Results are
-added to benchmarks/trials.json; they do not depend on the clock.
+added to benchmarks/trials.json, each with its machine; they do not depend on the clock.
 """
 import argparse, json
 from pathlib import Path
@@ -14,7 +14,7 @@ import torch
 
 from llmbook.core import derive_seed, machine_info, read_json, write_json
 from llmbook.model.decoder import Decoder, DecoderConfig, count_parameters
-from llmbook.tokens.batches import Batches, EvalWindows, TokenStore
+from llmbook.tokens.batches import EvalWindows, GrowingBatches, TokenStore
 from llmbook.train.kernels import chunked_lm_loss
 from llmbook.train.loop import Workers, accumulate, evaluate_bpb
 from llmbook.train.optim import build_optimizers, clip_by_norm, set_lr
@@ -29,14 +29,12 @@ def trial(name, run, tokens=820_000, lengths=((256, 1.),), batch_tokens=2048, mo
     torch.manual_seed(derive_seed(seed, 'init'))
     c = DecoderConfig(**dict(vocab_size=4096, num_hidden_layers=4) | model)
     m = Decoder(c)
-    plan = []
-    for i,(T,share) in enumerate(lengths):
-        batches = Batches(train, T, batch_tokens//T, derive_seed(seed, 'order', i) if i else derive_seed(seed, 'order'))
-        plan += [(batches, step) for step in range(round(share*tokens/batch_tokens))]
+    steps = round(tokens/batch_tokens)
+    batches = GrowingBatches(train, lengths, batch_tokens, steps, derive_seed(seed, 'order'))
     optimizers,workers = build_optimizers(m, 'muon', **LR | lr),Workers(m, torch.bfloat16)
-    for s,(batches, step) in enumerate(plan):
-        set_lr(optimizers, min(1, (s+1)/(.02*len(plan)))*(1 - s/len(plan)))
-        accumulate(workers, batches.batch(step), 0, chunked_lm_loss)
+    for s in range(steps):
+        set_lr(optimizers, min(1, (s+1)/(.02*steps))*(1 - s/steps))
+        accumulate(workers, batches.batch(s), 0, chunked_lm_loss)
         clip_by_norm(m.parameters(), 1.)
         for o in optimizers: o.step()
         for o in optimizers: o.zero_grad(set_to_none=True)
@@ -54,9 +52,9 @@ def main():
     torch.set_num_threads(1)
     for text in a.settings:
         row = trial(run=a.run, **json.loads(text))
-        old = read_json(HERE)['trials'] if HERE.exists() else []
-        m = machine_info()
-        write_json(HERE, dict(command='python benchmarks/trial.py SETTINGS --run runs/default', machine=f"{m['cpu']}, torch {m['torch']}", trials=[*old, row]))
+        old,m = read_json(HERE)['trials'] if HERE.exists() else [],machine_info()
+        row['machine'] = f"{m['cpu']}, torch {m['torch']}"
+        write_json(HERE, dict(command='python benchmarks/trial.py SETTINGS --run runs/default', trials=[*old, row]))
         print(f"{row['name']}: {row['bpb']:.4f}")
 
 

@@ -10,17 +10,20 @@ from llmbook.book import (
     smoke,
     laptop,
     gpu,
+    characters,
     get_preset,
     apply_setting,
     Stage,
     Run,
     config_from_plain,
     run_stages,
+    load_model,
     best_file,
     ask,
     summarise,
     write_summary,
     book_stages,
+    check_settings,
     book,
     closing)
 
@@ -29,6 +32,7 @@ import contextlib, dataclasses, io, json, tempfile
 from pathlib import Path
 from fastcore.test import test_eq, test_ne, expect_fail
 from llmbook.core import LlmbookError, read_json, to_plain
+from llmbook.tokens.vocab import Tokenizer
 from tokenizers import Tokenizer as BaseMachine, models
 from IPython.display import HTML
 import html
@@ -80,13 +84,37 @@ def test_foreign_folders_are_refused():
         with expect_fail(LlmbookError, 'another version'): Run(d)
         test_eq(Path(d, 'notes.txt').read_text(), 'mine')
 
-# %% ../nbs/90_book.ipynb #c044
-def test_a_tokenizer_that_gguf_cannot_hold_is_refused_early():
+# %% ../nbs/90_book.ipynb #c046
+def test_settings_that_cannot_be_exported_are_refused_first():
+    def refused(words, until='pretrain', **changes):
+        c = dataclasses.replace(get_preset('smoke'), **changes)
+        with tempfile.TemporaryDirectory() as d:
+            with expect_fail(LlmbookError, words): book(c, f'{d}/run', until=until, say=lambda line: None)
+            test_eq(Path(d, 'run').exists(), False)
     with tempfile.TemporaryDirectory() as d:
         words = BaseMachine(models.WordLevel({w: i for i,w in enumerate(['[UNK]', 'def', 'self'])}, unk_token='[UNK]'))
         words.save(f'{d}/tokenizer.json')
-        c = get_preset('smoke')
-        c.data.limit_bytes,c.tokenizer = 50_000,f'{d}/tokenizer.json'
-        with contextlib.redirect_stderr(io.StringIO()), expect_fail(LlmbookError, 'cannot go into a GGUF file'):
-            book(c, f'{d}/run', until='pretrain', say=lambda line: None)
-        test_eq(Path(d, 'run/pretrain').exists(), False)
+        refused('cannot go into a GGUF file', tokenizer=f'{d}/tokenizer.json')
+        Tokenizer.train(['the cat sat on the mat; ' * 40], 272).save(f'{d}/own')
+        refused('has 272 entries and model.vocab_size is 256', tokenizer=f'{d}/own', model=dataclasses.replace(get_preset('smoke').model, vocab_size=256))
+        check_settings(dataclasses.replace(get_preset('smoke'), tokenizer=f'{d}/own'))
+        check_settings(dataclasses.replace(get_preset('smoke'), tokenizer=f'{d}/tokenizer.json', types=()))
+    refused("types names 'Q4_X'", types=('F32', 'Q4_X'))
+    refused('intermediate_size is 100', model=dataclasses.replace(get_preset('smoke').model, intermediate_size=100))
+    refused('no further than pre-training', until='', model=get_preset('characters').model)
+    for name in PRESETS: check_settings(get_preset(name), 'pretrain')
+
+# %% ../nbs/90_book.ipynb #c052
+def test_characters_of_one_text():
+    with tempfile.TemporaryDirectory() as d, contextlib.redirect_stderr(io.StringIO()):
+        Path(d, 'play.txt').write_text(''.join(f'Act {i}. Enter {"BCDFGHK"[i%7]}iro, with a {"cup crown sword".split()[i%3]}.\n' for i in range(900)))
+        c = get_preset('characters')
+        c.data.corpus = f'{d}/play.txt'
+        for s in ('model.hidden_size=48', 'model.intermediate_size=64', 'model.num_hidden_layers=2', 'model.ngram_rows=500', 'model.ngram_width=8',
+                  'seq_len=32', 'pretrain.tokens=20480', 'pretrain.batch_tokens=512', 'pretrain.micro_tokens=0'): apply_setting(c, s)
+        small = book(c, f'{d}/run', until='pretrain', say=lambda line: None)
+        test_eq(config_from_plain(read_json(f'{d}/run/run.json')['config']), c)
+        back = load_model(f'{d}/run/pretrain/model')
+        test_eq((back.config, sum(p.numel() for p in back.parameters())), (c.model, small['pretrain']['parameters']))
+    assert small['val_bpb'] < 2.5
+    small['val_bpb']

@@ -3,6 +3,7 @@
 # %% ../nbs/91_cli.ipynb #c000
 import pytest
 from llmbook.cli import (
+    ALIASES,
     COMMANDS,
     Parser,
     add_arguments,
@@ -12,6 +13,8 @@ from llmbook.cli import (
     find_gguf,
     chat,
     info,
+    plan,
+    doctor,
     build_parser,
     main)
 
@@ -54,7 +57,7 @@ def test_own_tokenizer_and_own_pipeline():
     test_eq((c.data.corpus, c.data.near, c.vocab_size, c.model.vocab_size, c.pretrain.tokens), ('notes', .8, 270, 270, 99))
     c.tokenizer == d
 
-# %% ../nbs/91_cli.ipynb #c027
+# %% ../nbs/91_cli.ipynb #c029
 def test_bad_input_is_one_sentence_and_two():
     def answer(*argv):
         out,err = io.StringIO(),io.StringIO()
@@ -65,13 +68,19 @@ def test_bad_input_is_one_sentence_and_two():
                  ('book', '--run', f'{d}/a', '--preset', 'huge'): "Unknown preset 'huge'",
                  ('book', '--run', f'{d}/b', '--preset', 'smoke', '--corpus', f'{d}/none'): 'none',
                  ('info', f'{d}/none'): 'There is no', ('chat', f'{d}/none'): 'There is no',
-                 ('generate', '--run', f'{d}/none'): 'holds no run'}
+                 ('generate', '--run', f'{d}/none'): 'holds no run', ('plan', '--width', '100'): 'multiple of 64', ('doctor', f'{d}/none'): 'none'}
         for argv,words in cases.items():
             code,err = answer(*argv)
             test_eq((code, err.count('\n'), words in err), (2, 1, True))
     err.replace(d, 'runs')
 
-# %% ../nbs/91_cli.ipynb #c029
+# %% ../nbs/91_cli.ipynb #c031
+def test_as_a_module():
+    said = subprocess.run([sys.executable, '-m', 'llmbook', 'fly'], capture_output=True, text=True)
+    test_eq((said.returncode, said.stdout, said.stderr.count('\n')), (2, '', 1))
+    said.stderr
+
+# %% ../nbs/91_cli.ipynb #c033
 def test_full_disk_is_one_sentence():
     def full(**kw): raise OSError(errno_full, 'No space left on device')
     errno_full,kept = 28,llmbook.cli.COMMANDS['info']

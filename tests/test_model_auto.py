@@ -29,6 +29,7 @@ from llmbook.model.decoder import DecoderConfig
 from llmbook.model.encoder import BertConfig, Encoder, RobertaConfig
 from llmbook.model.hub import tied_names
 from llmbook.model.families import GPT2Config, LlamaConfig, MistralConfig, Qwen3MoeConfig
+from llmbook.model.ngrams import NGramConfig
 from llmbook.model.research import ResearchConfig
 from llmbook.model.seq2seq import TransformerConfig
 from llmbook.model.t5 import T5Config
@@ -42,6 +43,7 @@ SMALL = dict(
     qwen3_moe=Qwen3MoeConfig(vocab_size=101, hidden_size=24, intermediate_size=40, num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=1, head_dim=16, max_position_embeddings=40,
                              num_experts=5, num_experts_per_tok=2, moe_intermediate_size=16),
     llmbook_research=ResearchConfig(vocab_size=101, hidden_size=24, intermediate_size=40, num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=1, head_dim=8, max_position_embeddings=40, sliding_window=5),
+    llmbook_ngram=NGramConfig(vocab_size=101, hidden_size=24, intermediate_size=40, num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=1, head_dim=8, max_position_embeddings=40, sliding_window=5, ngrams=(2, 4), ngram_rows=500, ngram_width=8),
     bert=BertConfig(vocab_size=101, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, max_position_embeddings=40, num_labels=3),
     roberta=RobertaConfig(vocab_size=101, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, max_position_embeddings=42, num_labels=3),
     llmbook_transformer=TransformerConfig(vocab_size=101, d_model=24, num_layers=2, num_heads=3, d_ff=40),
@@ -49,12 +51,26 @@ SMALL = dict(
 def every():
     "Each family's config with each of its heads."
     return [(FAMILIES[name], replace(config, num_labels=2) if 'Question' in head else config, head) for name,config in SMALL.items() for head in FAMILIES[name].heads]
+def scattered(model, width=.5):
+    "No gain is one, no bias is zero, and no output starts at zero."
+    for p in model.parameters(): torch.nn.init.uniform_(p, -width, width)
+    return model.eval()
 def inputs(family):
     ids = torch.tensor([[7, 5, 9, 80, 33, 6], [8, 99, 4, 1, 1, 1]])
     more = dict(decoder_input_ids=torch.tensor([[3, 17, 4], [3, 90, 12]])) if family.shape=='encoder–decoder' else {}
     return dict(input_ids=ids, attention_mask=torch.tensor([[1]*6, [1]*3 + [0]*3]), **more)
 
 # %% ../nbs/38_model.auto.ipynb #c026
+def old_norms(t): return {k.replace('LayerNorm.weight', 'LayerNorm.gamma').replace('LayerNorm.bias', 'LayerNorm.beta'): v for k,v in t.items()}
+def linear(name, n): return {f'{name}.weight': torch.ones(n, 24), f'{name}.bias': torch.ones(n)}
+FORMS = dict(
+    gpt2=('GPT2LMHeadModel', lambda t: {k.removeprefix('transformer.'): v for k,v in t.items()} | {'h.0.attn.bias': torch.ones(1, 1, 40, 40).tril(), 'h.1.attn.masked_bias': torch.tensor(-1e4)}),
+    bert=('BertForMaskedLM', lambda t: old_norms(t) | linear('bert.pooler.dense', 24) | linear('cls.seq_relationship', 2) | {'bert.embeddings.position_ids': torch.arange(40)[None]}),
+    roberta=('RobertaForMaskedLM', lambda t: t | linear('roberta.pooler.dense', 24) | {'lm_head.decoder.weight': t['roberta.embeddings.word_embeddings.weight'].clone()}),
+    t5=('T5ForConditionalGeneration', lambda t: t | {'decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight': torch.ones(32, 3)}),
+    llama=('LlamaForCausalLM', lambda t: t | {'model.layers.1.self_attn.rotary_emb.inv_freq': torch.ones(4)}))
+
+# %% ../nbs/38_model.auto.ipynb #c030
 def reach(family, model, at):
     "For each token of the input, does the output at position `at` depend on it?"
     seen = {}
@@ -92,25 +108,30 @@ def test_configs_there_and_back():
 def test_presets():
     theirs = {'gpt2': transformers.GPT2Config(), 'bert-base': transformers.BertConfig(), 'roberta-base': transformers.RobertaConfig(vocab_size=50265, max_position_embeddings=514, type_vocab_size=1),
               't5-small': transformers.T5Config()}
+    def their_config(name, config):
+        return theirs.get(name) or transformers.AutoConfig.for_model(**{k: v for k,v in to_config(config).items() if k != 'architectures'})
     sizes = {}
     for name in PRESETS:
         model = build(name, device='meta')
         sizes[name] = sum(p.numel() for p in model.parameters())
-        if name in theirs:
-            cls = getattr(transformers, list(family_of(model.config).heads)[0])
-            with torch.device('meta'): test_eq(sum(p.numel() for p in cls(theirs[name]).parameters()), sizes[name])
+        cls = getattr(transformers, list(family_of(model.config).heads)[0], None)
+        test_eq(cls is None, name=='transformer-base')
+        if cls:
+            with torch.device('meta'): test_eq(sum(p.numel() for p in cls(their_config(name, model.config)).parameters()), sizes[name])
         count = family_of(model.config).module.count_parameters
         test_eq(count(model.config), sizes[name])
     test_eq([sizes[k] for k in ('gpt2', 'llama-3.2-1b', 'mistral-7b', 'qwen3-0.6b', 'qwen3-30b-a3b')], [124_439_808, 1_235_814_400, 7_241_732_096, 596_049_920, 30_532_122_624])
     with expect_fail(LlmbookError, "no preset or file 'gpt5'"): build('gpt5')
     with expect_fail(LlmbookError, 'is no architecture of bert'): build(BertConfig(), 'GPT2LMHeadModel')
+    test_eq(type(build(to_config(SMALL['bert'], 'BertForMaskedLM'))).__name__, 'MaskedLM')
+    test_eq(type(build(SMALL['bert'])), Encoder)
     sizes
 
 # %% ../nbs/38_model.auto.ipynb #c022
 def test_there_and_back():
     for family,config,head in every():
         torch.manual_seed(1)
-        model = build(config, head).eval()
+        model = scattered(build(config, head))
         with tempfile.TemporaryDirectory() as d, torch.no_grad():
             want,state = model(**inputs(family)),torch.get_rng_state()
             for folder in (save(model, f'{d}/one'), save(model, f'{d}/many', shard_bytes=6_000)):
@@ -120,10 +141,12 @@ def test_there_and_back():
                 for (k,a),b in zip(model.state_dict().items(), back.state_dict().values()): test_eq((k, a.equal(b)), (k, True))
                 test_eq(len(list(back.parameters())), len(list(model.parameters())))
                 got = back(**inputs(family))
-                for a,b in zip(want if isinstance(want, tuple) else [want], got if isinstance(got, tuple) else [got]): test_eq(a.equal(b), True)
-            for dtype in (torch.bfloat16, torch.float16):
-                half = load(save(model, f'{d}/half', dtype=dtype), dtype=torch.float32)
-                for a,b in zip(model.parameters(), half.parameters()): test_eq(a.to(dtype).float().equal(b), True)
+                for a,b in zip(want if isinstance(want, tuple) else [want], got if isinstance(got, tuple) else [got]): assert_close(a, b, atol=1e-5, rtol=1e-4)
+            for dtype in (torch.float64, torch.bfloat16, torch.float16):
+                other = load(save(model, f'{d}/other', dtype=dtype))
+                for a,b in zip(model.parameters(), other.parameters()): test_eq((b.dtype, a.to(dtype).equal(b)), (dtype, True))
+                wide = load(f'{d}/other', dtype=torch.float32)
+                for a,b in zip(model.parameters(), wide.parameters()): test_eq(a.to(dtype).float().equal(b), True)
             shape = load(f'{d}/many', 'meta')
             test_eq({p.device.type for p in [*shape.parameters(), *shape.buffers()]}, {'meta'})
     len(every())
@@ -135,7 +158,7 @@ def test_transformers_agrees():
         cls = getattr(transformers, head, None)
         if cls is None: continue
         torch.manual_seed(2)
-        model = build(config, head).eval()
+        model = scattered(build(config, head))
         with tempfile.TemporaryDirectory() as d, torch.no_grad():
             theirs = cls.from_pretrained(save(model, f'{d}/ours')).eval()
             out = theirs(**inputs(family))
@@ -151,61 +174,79 @@ def test_transformers_agrees():
     test_eq(len(said), sum(len(f.heads) for f in FAMILIES.values() if not f.name.startswith('llmbook')))
     Markdown('| architecture | largest difference |\n|---|---|\n' + '\n'.join(f'| {k} | {v:.1e} |' for k,v in said.items()))
 
-# %% ../nbs/38_model.auto.ipynb #c027
+# %% ../nbs/38_model.auto.ipynb #c028
+def test_files_as_published():
+    for name,(head,form) in FORMS.items():
+        torch.manual_seed(7)
+        model = scattered(build(SMALL[name], head))
+        with tempfile.TemporaryDirectory() as d, torch.no_grad():
+            file = save(model, d)/'model.safetensors'
+            tensors = form(load_file(file))
+            save_file(tensors, file, dict(format='pt'))
+            back,x = load(d),inputs(FAMILIES[name])
+            assert_close(back(**x), model(**x), atol=1e-5, rtol=1e-4)
+            for (k,a),b in zip(model.state_dict().items(), back.state_dict().values()): test_eq((k, a.equal(b)), (k, True))
+            save_file(tensors | {'h.0.attn.stray': torch.ones(1)}, file)
+            with expect_fail(LlmbookError, 'h.0.attn.stray, which this model has no place for'): load(d)
+    list(FORMS)
+
+# %% ../nbs/38_model.auto.ipynb #c031
 def test_promises():
     for family,config,head in every():
         torch.manual_seed(3)
-        model,x = build(config, head).double().eval(),inputs(family)
-        for m in model.modules():
-            if isinstance(m, torch.nn.Linear): torch.nn.init.normal_(m.weight, std=.2)
+        model,x = scattered(build(config, head).double()),inputs(family)
+        if family.shape=='decoder': x = {k: v.flip(1) for k,v in x.items()}
         with torch.no_grad(): out = model(**x)
         if 'SequenceClass' not in head: test_eq(out.shape[:2], x.get('decoder_input_ids', x['input_ids']).shape)
         other = dict(x, input_ids=x['input_ids'].clone())
-        other['input_ids'][1, 3:] = 50
+        other['input_ids'][x['attention_mask']==0] = 50
         if family.name != 'roberta':
             with torch.no_grad(): again = model(**other)
-            keep = slice(None) if family.shape=='encoder–decoder' or 'SequenceClass' in head else slice(0, 3)
-            assert_close(again[1, keep], out[1, keep], atol=1e-12, rtol=0)
+            keep = slice(None) if family.shape=='encoder–decoder' or 'SequenceClass' in head else x['attention_mask'][1]==1
+            assert_close(again[1][keep], out[1][keep], atol=1e-12, rtol=1e-12)
         if 'SequenceClass' not in head and family.shape != 'encoder–decoder':
             test_eq(reach(family, model, 2), [True]*3 + [family.shape=='encoder']*3)
 
-# %% ../nbs/38_model.auto.ipynb #c029
+# %% ../nbs/38_model.auto.ipynb #c033
 def test_one_graph():
     for family in FAMILIES.values():
         torch.manual_seed(4)
-        model,x = build(SMALL[family.name]).eval(),inputs(family)
+        model,x = scattered(build(SMALL[family.name])),inputs(family)
         torch._dynamo.reset()
         traced = torch.compile(model, fullgraph=True, backend='eager')
-        with torch.no_grad(): assert_close(traced(**x), model(**x), atol=1e-6, rtol=1e-5)
+        with torch.no_grad(): assert_close(traced(**x), model(**x), atol=1e-5, rtol=1e-4)
         program = torch.export.export(model, (), x)
-        with torch.no_grad(): assert_close(program.module()(**x), model(**x), atol=1e-6, rtol=1e-5)
+        with torch.no_grad(): assert_close(program.module()(**x), model(**x), atol=1e-5, rtol=1e-4)
     len(FAMILIES)
 
-# %% ../nbs/38_model.auto.ipynb #c032
+# %% ../nbs/38_model.auto.ipynb #c036
 def test_features():
     wide = {k: replace(c, moe_intermediate_size=32) if k=='qwen3_moe' else c for k,c in SMALL.items()}
     wide |= {k: replace(c, hidden_size=32, intermediate_size=64, num_attention_heads=4) for k,c in wide.items() if k in ('llama', 'qwen3', 'qwen3_moe')} | dict(gpt2=replace(SMALL['gpt2'], n_embd=96))
     rows = [features(c) for c in wide.values()]
     test_eq([r['family'] for r in rows if r['llama_cpp']], ['gpt2', 'llama', 'qwen3', 'qwen3_moe', 'bert'])
-    test_eq([r['family'] for r in rows if not r['transformers']], ['llmbook_research', 'llmbook_transformer'])
+    test_eq([r['family'] for r in rows if not r['transformers']], ['llmbook_research', 'llmbook_ngram', 'llmbook_transformer'])
     Markdown('\n'.join(['| ' + ' | '.join(rows[0]) + ' |', '|---'*len(rows[0]) + '|', *('| ' + ' | '.join(r.values()) + ' |' for r in rows)]))
 
-# %% ../nbs/38_model.auto.ipynb #c035
+# %% ../nbs/38_model.auto.ipynb #c039
 def test_resize_embeddings():
     for family,config,head in every():
         torch.manual_seed(5)
-        model = build(config, head).eval()
+        model = scattered(build(config, head).double())
+        if family.name == 'llmbook_ngram':
+            with expect_fail(LlmbookError, 'train one of 120'): resize_embeddings(model, 120)
+            continue
         wide = resize_embeddings(model, 120)
         test_eq((wide.config.vocab_size, len(list(wide.parameters())), tied_names(wide)), (120, len(list(model.parameters())), tied_names(model)))
         with torch.no_grad(): a,b = model(**inputs(family)),wide(**inputs(family))
         if b.shape[-1] != 120: test_eq(b.equal(a), True); continue
-        assert_close(b[...,:101], a, atol=1e-6, rtol=1e-5)
-        if family.name != 'llmbook_research': assert_close(b[...,101:], a.mean(-1, keepdim=True).expand(*a.shape[:-1], 19), atol=1e-5, rtol=1e-5)
+        assert_close(b[...,:101], a, atol=1e-12, rtol=1e-12)
+        if family.name != 'llmbook_research': assert_close(b[...,101:], a.mean(-1, keepdim=True).expand(*a.shape[:-1], 19), atol=1e-12, rtol=1e-12)
         assert (b.softmax(-1)[...,101:] <= 1/101).all()
     with expect_fail(LlmbookError, 'never taken away'): resize_embeddings(model, 100)
     wide
 
-# %% ../nbs/38_model.auto.ipynb #c037
+# %% ../nbs/38_model.auto.ipynb #c041
 def test_what_can_be_wrong():
     with tempfile.TemporaryDirectory() as d:
         folder = save(build(SMALL['bert'], 'BertForMaskedLM'), f'{d}/m')

@@ -47,6 +47,7 @@ from fastcore.test import test_eq, expect_fail
 from llmbook.core import LlmbookError
 from llmbook.model.decoder import Decoder, DecoderConfig
 from llmbook.model.positions import rope_frequencies
+from llmbook.model.moe import MoE
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 from transformers.utils.logging import disable_progress_bar
@@ -88,7 +89,7 @@ def reach(model, T=12): # How many tokens the last token's state depends on
     hook.remove()
     return (torch.autograd.grad(state, seen)[0][0].abs().sum(-1) > 0).sum().item()
 
-# %% ../nbs/34b_model.families.ipynb #c070
+# %% ../nbs/34b_model.families.ipynb #c071
 PUBLISHED = {
     'GPT-2': dict(model_type='gpt2', vocab_size=50257, n_positions=1024, n_ctx=1024, n_embd=768, n_layer=12, n_head=12, activation_function='gelu_new'),
     'Llama 3 8B': dict(model_type='llama', vocab_size=128256, hidden_size=4096, intermediate_size=14336, num_hidden_layers=32, num_attention_heads=32,
@@ -143,7 +144,13 @@ def test_sparse_mlp():
             scale = p[top].sum() if norm else 1.
             assert_close(y[b,t], sum(p[e]/scale * mlp.experts.expert(e, x[b,t]) for e in top))
         assert_close(mlp.experts.every(x.flatten(0, 1), *mlp.route(x)), y.flatten(0, 1))
+        moe = MoE(16, 6, 5, 3, normalise=norm)
+        moe.load_state_dict(mlp.state_dict())
+        assert_close(moe(x), y)
+        for m in (moe, mlp): m(x).square().sum().backward()
+        for n,p in moe.named_parameters(): assert_close(mlp.get_parameter(n).grad, p.grad, rtol=1e-4, atol=1e-5)
     with expect_fail(LlmbookError, 'num_experts_per_tok is 9 of 8'): Qwen3MoeConfig(num_experts_per_tok=9)
+    with expect_fail(LlmbookError, 'decoder_sparse_step is 0'): Qwen3MoeConfig(decoder_sparse_step=0)
     mlp
 
 # %% ../nbs/34b_model.families.ipynb #c032
@@ -194,20 +201,32 @@ def test_config_refused():
     bad = dict(model_type='mamba', hidden_act='gelu', attention_bias=True, mlp_bias=True, attention_dropout=.1, use_sliding_window=True,
                quantization_config=dict(bits=4), rope_scaling=dict(type='yarn', factor=4.), rope_parameters=dict(rope_type='linear', rope_theta=1e4, factor=2.),
                layer_types=['sliding_attention'], partial_rotary_factor=.5, attention_sinks=4, hidden_size='wide')
-    said = {}
     for k,v in bad.items():
-        try: config_from_hf(config_to_hf(LlamaConfig()) | {k: v})
-        except LlmbookError as e: said[k] = str(e)
-    test_eq(set(said), set(bad))
-    for k,v in said.items(): assert k in v and '\n' not in v, (k, v)
+        with expect_fail(LlmbookError, k): config_from_hf(config_to_hf(LlamaConfig()) | {k: v})
     for k,v in dict(activation_function='relu', scale_attn_weights=False, scale_attn_by_inverse_layer_idx=True, add_cross_attention=True, reorder_and_upcast_attn=True).items():
         with expect_fail(LlmbookError, k): config_from_hf(config_to_hf(GPT2Config()) | {k: v})
     with expect_fail(LlmbookError, 'sliding_window = 64'): config_from_hf(config_to_hf(LlamaConfig()) | dict(sliding_window=64))
     with expect_fail(LlmbookError, 'lacks hidden_size'): config_from_hf({k: v for k,v in config_to_hf(LlamaConfig()).items() if k!='hidden_size'})
     with expect_fail(LlmbookError, 'dict is not a config of gpt2'): build({})
-    said['attention_sinks'],said['rope_scaling']
+    with expect_fail(LlmbookError, 'config.json has attention_sinks = 4, which a llama model here does not know; use a model without it.'):
+        config_from_hf(config_to_hf(LlamaConfig()) | dict(attention_sinks=4))
+    list(bad)
 
-# %% ../nbs/34b_model.families.ipynb #c054
+# %% ../nbs/34b_model.families.ipynb #c053
+def test_config_values():
+    scaling = dict(rope_type='llama3', factor=8., low_freq_factor=1., high_freq_factor=4., original_max_position_embeddings=64)
+    odd = dict(rope_parameters='default', rope_scaling=[8], layer_types=3, mlp_only_layers='all', rope_theta='1e4')
+    for k,v in odd.items():
+        with expect_fail(LlmbookError, f'{k} = {v!r}, which is not a'): config_from_hf(config_to_hf(Qwen3MoeConfig()) | dict(rope_parameters=None) | {k: v})
+    with expect_fail(LlmbookError, "rope_parameters.factor = '8'"): config_from_hf(config_to_hf(LlamaConfig()) | dict(rope_parameters=scaling | dict(factor='8')))
+    with expect_fail(LlmbookError, 'rope_theta = 0'): config_from_hf(config_to_hf(LlamaConfig()) | dict(rope_parameters=dict(rope_theta=0)))
+    hf = config_to_hf(MistralConfig(num_attention_heads=16, num_key_value_heads=16))
+    read = {what: config_from_hf(h).num_key_value_heads for what,h in dict(number=hf, null=hf | dict(num_key_value_heads=None),
+                                                                           absent={k: v for k,v in hf.items() if k!='num_key_value_heads'}).items()}
+    test_eq(read, dict(number=16, null=16, absent=8))
+    read
+
+# %% ../nbs/34b_model.families.ipynb #c055
 def test_transformers_parity():
     worst = {kind: [0., 0.] for kind in HF}
     for kind in HF:
@@ -221,7 +240,7 @@ def test_transformers_parity():
     assert max(w[0] for w in worst.values()) < 1e-5 and max(w[1] for w in worst.values()) < 1e-4
     {k: [f'{x:.1e}' for x in w] for k,w in worst.items()}
 
-# %% ../nbs/34b_model.families.ipynb #c055
+# %% ../nbs/34b_model.families.ipynb #c056
 def test_padding_parity():
     for kind in HF:
         for seed in range(2):
@@ -236,7 +255,7 @@ def test_padding_parity():
             with torch.no_grad():
                 for row in range(2): assert_close(mine[row][keep[row]==1], model(ids[row][keep[row]==1][None])[0], rtol=0, atol=1e-5)
 
-# %% ../nbs/34b_model.families.ipynb #c057
+# %% ../nbs/34b_model.families.ipynb #c058
 def test_cache_parity():
     for kind in HF:
         model,ids = small(kind)
@@ -252,7 +271,7 @@ def test_cache_parity():
                 out.append(step.logits)
             assert_close(torch.cat(out, 1), whole, rtol=0, atol=1e-5)
 
-# %% ../nbs/34b_model.families.ipynb #c058
+# %% ../nbs/34b_model.families.ipynb #c059
 def test_window_cache():
     model,ids = small('mistral', sliding_window=4)
     keep = torch.ones_like(ids)
@@ -270,7 +289,7 @@ def test_window_cache():
     with torch.no_grad(): assert_close(model(ids, cache=cache), model(ids), rtol=0, atol=1e-5)
     cache,Decoder.new_cache(model, 2, 11)
 
-# %% ../nbs/34b_model.families.ipynb #c060
+# %% ../nbs/34b_model.families.ipynb #c061
 def test_weights_both_ways():
     for kind in HF:
         model,ids = small(kind, 2)
@@ -280,7 +299,7 @@ def test_weights_both_ways():
         test_eq(set(model.state_dict()), set(theirs.state_dict()))
         for n,t in model.state_dict().items(): assert torch.equal(t, again.state_dict()[n]) and torch.equal(t, theirs.state_dict()[n])
 
-# %% ../nbs/34b_model.families.ipynb #c061
+# %% ../nbs/34b_model.families.ipynb #c062
 def test_experts_on_disk():
     model,_ = small('qwen3_moe', 1)
     with tempfile.TemporaryDirectory() as d:
@@ -295,7 +314,7 @@ def test_experts_on_disk():
     test_eq(set(stack_experts(back)), set(back))
     [n for n in disk if '.0.mlp' in n][:4]
 
-# %% ../nbs/34b_model.families.ipynb #c063
+# %% ../nbs/34b_model.families.ipynb #c064
 def test_dropout():
     model,ids = small('gpt2', embd_pdrop=.2, attn_pdrop=.3, resid_pdrop=.1)
     theirs,out = reference(model),[]
@@ -310,7 +329,7 @@ def test_dropout():
         assert torch.equal(model(ids), model(ids))
         with expect_fail(LlmbookError, 'has 40 position vectors'): model(torch.zeros(1, 41, dtype=torch.long))
 
-# %% ../nbs/34b_model.families.ipynb #c065
+# %% ../nbs/34b_model.families.ipynb #c066
 def test_positions_kind():
     def shifted(kind):
         model,ids = small(kind)
@@ -323,7 +342,7 @@ def test_positions_kind():
     assert gaps['llama'] < 1e-5 and gaps['gpt2'] > .1
     gaps
 
-# %% ../nbs/34b_model.families.ipynb #c067
+# %% ../nbs/34b_model.families.ipynb #c068
 def test_init_per_family():
     torch.manual_seed(0)
     shape = dict(num_hidden_layers=3, hidden_size=64, intermediate_size=96, vocab_size=500, initializer_range=.05)
@@ -338,7 +357,7 @@ def test_init_per_family():
     gpt = build(configs[0]).transformer.h[1]
     round(gpt.mlp.c_fc.weight.std().item(), 3),round(gpt.mlp.c_proj.weight.std().item(), 3)
 
-# %% ../nbs/34b_model.families.ipynb #c071
+# %% ../nbs/34b_model.families.ipynb #c072
 def test_count_parameters():
     for kind in FAMILIES:
         for seed in range(3):
@@ -351,7 +370,7 @@ def test_count_parameters():
     with torch.device('meta'): test_eq(sum(p.numel() for p in build(qwen).parameters()), N['Qwen3 30B-A3B'])
     {k: f'{n:,}' for k,n in N.items()}
 
-# %% ../nbs/34b_model.families.ipynb #c074
+# %% ../nbs/34b_model.families.ipynb #c075
 def test_flops():
     for kind in FAMILIES:
         model,ids = small(kind, 1)
@@ -362,7 +381,7 @@ def test_flops():
         counted = forward/ids.numel(),counter.get_total_flops()/ids.numel()
         test_eq(counted, (flops_per_token(model.config, 11, training=False), flops_per_token(model.config, 11)))
 
-# %% ../nbs/34b_model.families.ipynb #c076
+# %% ../nbs/34b_model.families.ipynb #c077
 @pytest.mark.slow
 def test_compile_fullgraph():
     for kind in FAMILIES:
@@ -374,13 +393,6 @@ def test_compile_fullgraph():
             traced = torch.compile(model, fullgraph=True, backend='eager')
             assert_close(traced(ids), model(ids), rtol=0, atol=1e-5)
             assert_close(traced(ids, keep)[keep==1], model(ids, keep)[keep==1], rtol=0, atol=1e-5)
-
-# %% ../nbs/34b_model.families.ipynb #c077
-@pytest.mark.slow
-def test_torch_export():
-    for kind in FAMILIES:
-        model,ids = small(kind)
-        with torch.no_grad():
             graph = torch.export.export(model, (ids,))
             assert_close(graph.module()(ids), model(ids), rtol=0, atol=1e-5)
     len(graph.graph.nodes)

@@ -172,6 +172,7 @@ def test_capacity():
     keep = queue_places(chosen, 3) < C
     test_eq((C, keep.int().tolist(), expert_load(chosen, 3, keep).tolist()), (2, [[1, 1], [1, 0], [1, 1], [0, 0]], [2, 1, 2]))
     test_eq((expert_capacity(100, 8, 2, 1.), expert_capacity(100, 8, 2, 1.25)), (25, 32))
+    test_eq((1.1*100/10, expert_capacity(100, 10, 1, 1.1)), (11.000000000000002, 11))
     keep
 
 # %% ../nbs/33c_model.moe.ipynb #c036
@@ -241,9 +242,9 @@ def test_deepseek_router():
 
 # %% ../nbs/33c_model.moe.ipynb #c053
 def test_load_balancing_loss():
-    even,all = torch.eye(4).repeat(2, 1)*20,torch.tensor([[20., 0, 0, 0]]).repeat(8, 1)
+    even,crowded = torch.eye(4).repeat(2, 1)*20,torch.tensor([[20., 0, 0, 0]]).repeat(8, 1)
     loss = lambda logits, k=1, keep=None: load_balancing_loss(*top_k_routing(logits, k)[1:3], keep)
-    assert_close(torch.stack([loss(even), loss(all)]), torch.tensor([1., 4.]), rtol=1e-4, atol=1e-4)
+    assert_close(torch.stack([loss(even), loss(crowded)]), torch.tensor([1., 4.]), rtol=1e-4, atol=1e-4)
     torch.manual_seed(0)
     logits,keep = [torch.randn(10, 6) for _ in range(3)],torch.tensor([1]*7 + [0]*3)
     for k in (1, 2, 6):
@@ -251,6 +252,7 @@ def test_load_balancing_loss():
         assert_close(loss(torch.cat(logits), k, keep.repeat(3)), load_balancing_loss_func(tuple(logits), 6, k, keep[None]))
     r = top_k_routing(logits[0], 1)
     assert_close(loss(logits[0]), switch.load_balancing_loss_func(r.scores[None], r.chosen[None]))
+    test_eq(loss(logits[0], 2, torch.zeros(10)).item(), 0.)
     loss(logits[0], 6)
 
 # %% ../nbs/33c_model.moe.ipynb #c055
@@ -259,6 +261,11 @@ def test_balance_gradient():
     load_balancing_loss(*top_k_routing(logits, 1)[1:3]).backward()
     test_eq((logits.grad.sum(0) > 0).tolist(), [True, False, False])
     assert_close(logits.grad.sum(-1), torch.zeros(4))
+    r = top_k_routing(logits, 1, score='sigmoid')
+    lone,share = load_balancing_loss(r.scores, r.chosen),r.scores/r.scores.sum(1, keepdim=True)
+    assert_close(lone, 3 * (torch.tensor([.75, .25, 0.]) * share.mean(0)).sum())
+    assert_close(load_balancing_loss(r.scores/100, r.chosen), lone)
+    assert_close((torch.autograd.grad(lone, r.scores)[0]*r.scores).sum(-1), torch.zeros(4), rtol=0, atol=1e-6)
     logits.grad.sum(0)
 
 # %% ../nbs/33c_model.moe.ipynb #c058
@@ -290,6 +297,7 @@ def test_router_z_loss():
     assert_close(top_k_routing(logits + 100, 2).weights, top_k_routing(logits, 2).weights)
     keep = torch.arange(12) < 5
     assert_close(router_z_loss(logits, keep), router_z_loss(logits[:5]))
+    test_eq((router_z_loss(logits, keep & False).item(), router_z_loss(logits[:0]).item()), (0., 0.))
     router_z_loss(logits).item(), router_z_loss(logits + 100).item()
 
 # %% ../nbs/33c_model.moe.ipynb #c070
@@ -304,6 +312,12 @@ def test_moe_in_a_block():
         training,evaluation = same(),(block.eval(), same())[1]
     test_eq(evaluation, [1]*5 + [0]*4)
     assert sum(training[:5]) < 5
+    block.mlp = MoE(16, 12, 4, 1, capacity_factor=.5)
+    second = lambda first: block(torch.cat([first, x]), *tables)[1]
+    with torch.no_grad():
+        test_eq(same()[:5], [1]*5)
+        moved = [not torch.allclose(second(x), second(later), atol=1e-5) for mode in (True, False) if block.train(mode)]
+    test_eq(moved, [True, False])
     training
 
 # %% ../nbs/33c_model.moe.ipynb #c073

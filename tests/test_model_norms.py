@@ -36,7 +36,7 @@ from transformers.activations import ACT2FN
 from transformers.models.gemma3.modeling_gemma3 import Gemma3DecoderLayer
 from transformers.models.olmo2.modeling_olmo2 import Olmo2DecoderLayer
 
-# %% ../nbs/33b_model.norms.ipynb #c036
+# %% ../nbs/33b_model.norms.ipynb #c038
 def small(heads=(6, 2, 8), **kwargs):
     torch.manual_seed(0)
     block = PlacedBlock(24, 36, *heads, eps=1e-4, **kwargs)
@@ -58,7 +58,7 @@ def held_to(block, theirs, x, names, mine, other, less=0.):
 SAME = {f'{n}.weight': f'{n}.weight' for n in [f'self_attn.{p}_proj' for p in 'qkvo'] + [f'mlp.{p}_proj' for p in ('gate', 'up', 'down')]}
 QK = {f'self_attn.{p}_norm.weight': f'self_attn.{p}_norm.weight' for p in 'qk'}
 
-# %% ../nbs/33b_model.norms.ipynb #c053
+# %% ../nbs/33b_model.norms.ipynb #c055
 def drawn_variance(depth=48, D=96, draws=3, factor=1., **kwargs):
     squares = []
     for seed in range(draws):
@@ -74,7 +74,7 @@ def drawn_variance(depth=48, D=96, draws=3, factor=1., **kwargs):
         squares.append(torch.stack(line).square().mean(-1).mean(1))
     return torch.stack(squares).mean(0)
 
-# %% ../nbs/33b_model.norms.ipynb #c061
+# %% ../nbs/33b_model.norms.ipynb #c063
 class TinyLM(nn.Module):
     def __init__(self, depth, placement, deep=False, D=32, V=16):
         super().__init__()
@@ -93,7 +93,7 @@ class TinyLM(nn.Module):
 def letters(generator): return torch.randint(16, (16, 6), generator=generator).repeat(1, 2)
 WIRINGS = {'pre': dict(placement='pre'), 'sandwich': dict(placement='sandwich'), 'post': dict(placement='post'), 'DeepNorm': dict(placement='post', deep=True)}
 
-# %% ../nbs/33b_model.norms.ipynb #c065
+# %% ../nbs/33b_model.norms.ipynb #c067
 def learn(depth=12, steps=80, lr=3e-3, warm=0, seed=0, **kwargs):
     torch.manual_seed(seed)
     model,losses,generator = TinyLM(depth, **kwargs),[],torch.Generator().manual_seed(seed)
@@ -162,21 +162,31 @@ def test_norm_gradients():
 
 # %% ../nbs/33b_model.norms.ipynb #c019
 def test_activations():
-    x = torch.linspace(-6, 6, 101).double().requires_grad_()
+    x = (.12*torch.arange(-50, 51)).double().requires_grad_()
     theirs = {'relu': ACT2FN['relu'], 'gelu': ACT2FN['gelu'], 'gelu_tanh': ACT2FN['gelu_new'], 'silu': ACT2FN['silu'], 'relu_squared': ACT2FN['relu2']}
     test_eq(set(theirs), set(ACTIVATIONS))
     for name,f in ACTIVATIONS.items():
         a,b = f(x),theirs[name](x)
         assert_close(a, b)
-        off = x.detach() != 0
-        assert_close(torch.autograd.grad(a.sum(), x)[0][off], torch.autograd.grad(b.sum(), x)[0][off])
+        assert_close(torch.autograd.grad(a.sum(), x)[0], torch.autograd.grad(b.sum(), x)[0])
     assert_close(gelu(torch.tensor([-1., 0., 2.])), torch.tensor([-.158655, 0., 1.954500]), rtol=1e-5, atol=1e-5)
     assert_close(relu_squared(torch.tensor([-2., 0., 3.])), torch.tensor([0., 0., 9.]))
+    test_eq((x[50].item(), torch.autograd.grad(relu(x).sum(), x)[0][50].item(), relu(torch.tensor([-torch.inf, torch.inf])).tolist()), (0., 0., [0., torch.inf]))
     gap = (gelu(x) - gelu(x, tanh=True)).abs().max().item()
     assert 1e-4 < gap < 1e-3
     gap
 
-# %% ../nbs/33b_model.norms.ipynb #c026
+# %% ../nbs/33b_model.norms.ipynb #c021
+def test_gelu_in_half():
+    x = torch.linspace(-5, 5, 1001).bfloat16()
+    for tanh,kind in ((False, 'none'), (True, 'tanh')):
+        assert_close(gelu(x, tanh), F.gelu(x, approximate=kind))
+    stepwise = .5*x*(1 + torch.erf(x/math.sqrt(2)))
+    far = x.float() < -3
+    assert gelu(x).dtype==torch.bfloat16 and ((stepwise - gelu(x))[far].abs() > .5*gelu(x)[far].abs()).any()
+    x[far][-1], gelu(x)[far][-1], stepwise[far][-1]
+
+# %% ../nbs/33b_model.norms.ipynb #c028
 def test_feed_forward():
     torch.manual_seed(0)
     x = torch.randn(2, 3, 6)
@@ -187,7 +197,7 @@ def test_feed_forward():
     with expect_fail(LlmbookError, "activation is 'swish'"): FeedForward(6, 10, 'swish')
     FeedForward(6, 10, bias=False)
 
-# %% ../nbs/33b_model.norms.ipynb #c030
+# %% ../nbs/33b_model.norms.ipynb #c032
 def test_dropout():
     torch.manual_seed(0)
     x = torch.tensor([1., -2., 4.])
@@ -205,7 +215,7 @@ def test_dropout():
     with expect_fail(LlmbookError, 'dropout probability is 1'): dropout(x, 1)
     (grad==0).float().mean()
 
-# %% ../nbs/33b_model.norms.ipynb #c033
+# %% ../nbs/33b_model.norms.ipynb #c035
 def test_residual():
     torch.manual_seed(0)
     x,m = torch.randn(4, 6) + .5,torch.randn(6, 6)
@@ -216,7 +226,7 @@ def test_residual():
         for placement,y in want.items(): assert_close(Residual(6, placement, norm, eps=.1, scale=2.)(x, lambda h: h@m), y)
     Residual(6, 'sandwich', LayerNorm)
 
-# %% ../nbs/33b_model.norms.ipynb #c037
+# %% ../nbs/33b_model.norms.ipynb #c039
 def test_pre_is_block():
     block,x,tables = small()
     plain = Block(24, 36, 6, 2, 8, eps=1e-4)
@@ -226,7 +236,7 @@ def test_pre_is_block():
     assert torch.equal(block(x, *tables), plain(x, *tables))
     block
 
-# %% ../nbs/33b_model.norms.ipynb #c039
+# %% ../nbs/33b_model.norms.ipynb #c041
 def test_torch_parity():
     for placement in ('post', 'pre'):
         for activation in ('relu', 'gelu'):
@@ -243,7 +253,7 @@ def test_torch_parity():
             compared = held_to(block, theirs, x, names, lambda x: block(x, *still), lambda x: theirs(x, src_mask=wall, is_causal=True))
     compared
 
-# %% ../nbs/33b_model.norms.ipynb #c041
+# %% ../nbs/33b_model.norms.ipynb #c043
 def test_transformers_parity():
     shape = dict(hidden_size=24, intermediate_size=36, num_attention_heads=6, num_key_value_heads=2, head_dim=8, rms_norm_eps=1e-4, attn_implementation='eager')
     wall = torch.zeros(1, 1, 9, 9).masked_fill(~torch.ones(9, 9, dtype=torch.bool).tril(), -torch.inf)
@@ -261,7 +271,7 @@ def test_transformers_parity():
     test_eq(set(names), set(olmo.state_dict()))
     held_to(block, olmo, x, names, lambda x: block(x, *tables), other(olmo, tables))
 
-# %% ../nbs/33b_model.norms.ipynb #c043
+# %% ../nbs/33b_model.norms.ipynb #c045
 def test_placed_block():
     for placement in PLACEMENTS:
         block,x,tables = small(placement=placement, dropout=.3, activation='relu_squared', scale=1.5)
@@ -277,9 +287,10 @@ def test_placed_block():
             test_eq(cache.lengths, [0, 0, 9])
             assert not torch.equal(block.train()(x, *tables), block(x, *tables))
     with expect_fail(LlmbookError, "placement is 'peri'"): small(placement='peri')
+    with expect_fail(LlmbookError, 'SwiGLU has no shifts'): small(bias=True)
     test_eq({p: sum('norm_' in n for n,_ in small(placement=p)[0].named_parameters()) for p in PLACEMENTS}, dict(pre=2, post=2, sandwich=4, output=2))
 
-# %% ../nbs/33b_model.norms.ipynb #c046
+# %% ../nbs/33b_model.norms.ipynb #c048
 def test_init_block():
     torch.manual_seed(0)
     block = PlacedBlock(64, 128, 4, 2, 16, activation='gelu', norm=LayerNorm, bias=True)
@@ -291,26 +302,29 @@ def test_init_block():
     init_block(block, .5, ('v_proj',))
     assert abs(block.self_attn.v_proj.weight.std()*8 - .5) < .05 and abs(block.self_attn.o_proj.weight.std()*8 - 1) < .05
 
-# %% ../nbs/33b_model.norms.ipynb #c049
+# %% ../nbs/33b_model.norms.ipynb #c051
 def test_second_moment():
     assert_close(torch.tensor([second_moment('relu'), second_moment('relu_squared')]), torch.tensor([.5, 1.5]))
     assert_close(second_moment('gelu'), 1/3 + 1/(2*math.pi*3**.5), rtol=1e-9, atol=0)
     torch.manual_seed(0)
     gate,up = torch.randn(2, 1_000_000)
     assert_close(swiglu(gate, up).square().mean().item(), second_moment(), rtol=.01, atol=0)
+    with expect_fail(LlmbookError, "activation is 'swish'"): second_moment('swish')
     {name: round(second_moment(name), 3) for name in (*ACTIVATIONS, 'swiglu')}
 
-# %% ../nbs/33b_model.norms.ipynb #c057
+# %% ../nbs/33b_model.norms.ipynb #c059
 def test_depth_factor():
     ends = [stream_variance(L, factor=(2*L)**-.5)[-1].item() for L in (6, 48, 400)]
     assert_close(torch.tensor(ends), torch.tensor(1 + (1 + second_moment())/2).expand(3))
     assert_close(stream_variance(10, 'sandwich')[-1], torch.tensor(21.))
     assert_close(stream_variance(10, 'sandwich', factor=.1), stream_variance(10, 'output'))
     test_eq(stream_variance(5, 'post', start=9.).tolist(), [9.] + [1.]*5)
+    with expect_fail(LlmbookError, "placement is 'peri'"): stream_variance(5, 'peri')
+    with expect_fail(LlmbookError, "activation is 'swish'"): stream_variance(5, activation='swish')
     assert_close(stream_variance(1, scale=2., activation='relu'), torch.tensor([1., 2*2*(2*2*1. + 1) + .5]))
     ends
 
-# %% ../nbs/33b_model.norms.ipynb #c060
+# %% ../nbs/33b_model.norms.ipynb #c062
 def test_deep_norm():
     assert_close(torch.tensor(deep_norm(8)), torch.tensor([2., 8**-.5]))
     model = nn.ModuleList(PlacedBlock(64, 64, 4, 4, 16) for _ in range(2))
@@ -319,7 +333,7 @@ def test_deep_norm():
     test_eq(kept, {'q_proj', 'k_proj'})
     deep_norm(48)
 
-# %% ../nbs/33b_model.norms.ipynb #c068
+# %% ../nbs/33b_model.norms.ipynb #c070
 @pytest.mark.slow
 def test_placement_trains():
     found = {name: [end(learn(steps=160, seed=seed, **WIRINGS[name])) for seed in range(2)] for name in ('pre', 'sandwich', 'post')}

@@ -102,6 +102,7 @@ def test_relative_bias():
     weight = relative.relative_attention_bias.weight
     assert_close((bias[0,:,4,3], bias[0,:,4,5], bias[0,:,2,11]), (weight[1], weight[5], weight[7]))
     assert_close(relative(2, 12, offset=7), bias[...,7:,:], rtol=0, atol=0)
+    test_eq(relative.to('meta')(9, 12).device.type, 'meta')
 
 # %% ../nbs/31b_model.relative.ipynb #c027
 def test_relative_bias_gradient():

@@ -311,6 +311,8 @@ def test_refusals():
     with expect_fail(LlmbookError, 'only a BERT becomes'): export_encoder(drawn(CONFIGS['gpt2']), tok, here/'no.gguf')
     with expect_fail(LlmbookError, 'is no embedding model'): LlamaCpp(export_gguf(drawn(CONFIGS['gpt2']), tok, here/'speaks.gguf')).embed('x')
     with expect_fail(LlmbookError, 'has 131 tokens'): LlamaCpp(bert_file).embed([4] + [7]*129 + [3])
+    with expect_fail(LlmbookError, 'Token -3 is not in a vocabulary'): LlamaCpp(bert_file).embed([4, -3, 7, 3])
+    with expect_fail(LlmbookError, f'Token {pieces.vocab_size} is not in a vocabulary'): LlamaCpp(bert_file).embed([4, pieces.vocab_size, 99_999, 3])
     with expect_fail(LlmbookError, 'is no embedding model'): check_embeddings(bert, pieces, here/'speaks.gguf')
     with expect_fail(LlmbookError, 'continues no text'): check_parity(bert, pieces, bert_file)
     assert not (here/'no.gguf').exists()

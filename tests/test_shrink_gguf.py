@@ -7,6 +7,8 @@ from llmbook.shrink.gguf import (
     Arch,
     decoder_keys,
     arch_of,
+    LateTensor,
+    late_tensors,
     gguf_tensors,
     gguf_metadata,
     write_gguf,
@@ -28,8 +30,9 @@ from llmbook.shrink.gguf import (
     export)
 
 # %% ../nbs/73_shrink.gguf.ipynb #c003
-import struct, sysconfig, tempfile
+import gc, struct, sysconfig, tempfile, tracemalloc
 from pathlib import Path
+from unittest import mock
 import gguf, numpy as np, torch
 from fastcore.test import expect_fail, test_eq, test_ne
 from torch.testing import assert_close
@@ -56,8 +59,24 @@ model = random_model()
 work = tempfile.TemporaryDirectory()
 here = Path(work.name)
 
-# %% ../nbs/73_shrink.gguf.ipynb #c020
+# %% ../nbs/73_shrink.gguf.ipynb #c021
 f32 = export_gguf(model, tok, here/'m-F32.gguf')
+
+def held():
+    arrays = tracemalloc.get_traced_memory()[0]
+    stores = [t.untyped_storage() for t in gc.get_objects() if type(t) in (torch.Tensor, torch.nn.Parameter)]
+    return arrays + sum({s.data_ptr(): s.nbytes() for s in stores}.values())
+
+def most_held(model, dtype):
+    "In multiples of the largest tensor of the file: what is held while writing, and the file."
+    seen,write = [],gguf.GGUFWriter.write_tensor_data
+    def spy(writer, x): seen.append((held(), x.nbytes)), write(writer, x)
+    gc.collect(), tracemalloc.start()
+    start = held()
+    with mock.patch.object(gguf.GGUFWriter, 'write_tensor_data', spy): path = export_gguf(model, tok, here/'y.gguf', dtype)
+    tracemalloc.stop()
+    (most,_),(_,largest) = max(seen),max(seen, key=lambda s: s[1])
+    return (most - start)/largest, path.stat().st_size/largest
 
 # %% ../nbs/73_shrink.gguf.ipynb #c058
 def complaint(path, **kwargs):
@@ -102,7 +121,7 @@ def test_q8_0_by_hand():
     test_eq(block, np.float16(d).tobytes() + q.tobytes())
     assert np.abs(gguf.dequantize(np.frombuffer(block, np.uint8), gguf.GGMLQuantizationType.Q8_0) - x).max() < .51*d
 
-# %% ../nbs/73_shrink.gguf.ipynb #c021
+# %% ../nbs/73_shrink.gguf.ipynb #c022
 def test_export_gguf():
     again = export_gguf(model, tok, here/'again.gguf')
     test_eq(file_hash(again), file_hash(f32))
@@ -112,9 +131,15 @@ def test_export_gguf():
     with expect_fail(LlmbookError, 'has 512 entries and the model only 500'): export_gguf(random_model(vocab_size=500), tok, here/'x.gguf')
     with expect_fail(LlmbookError, "profile is 'research'"): export_gguf(random_model(profile='research'), tok, here/'x.gguf')
     with expect_fail(LlmbookError, 'could not be written'): export_gguf(model, tok, f32/'x.gguf')
+    deep = random_model(num_hidden_layers=8).bfloat16()
+    counts = {dtype: most_held(deep, dtype) for dtype in ('F32', 'F16', 'Q8_0')}
+    assert all(most < whole/10 for most,whole in counts.values()), counts
+    deep.model.layers[5].mlp.up_proj.weight.data[3,4] = 70_000.
+    with expect_fail(LlmbookError, 'layers.5.mlp.up_proj.weight'): export_gguf(deep, tok, here/'x.gguf', 'F16')
     test_eq(sorted(p.name for p in here.glob('[x.]*')), [])
+    {dtype: f'{most:.1f} matrices of {whole:.0f}' for dtype,(most,whole) in counts.items()}
 
-# %% ../nbs/73_shrink.gguf.ipynb #c026
+# %% ../nbs/73_shrink.gguf.ipynb #c027
 def test_read_gguf():
     g,theirs = read_gguf(f32),gguf.GGUFReader(f32)
     test_eq(g.metadata, {k: v.contents() for k,v in theirs.fields.items() if not k.startswith('GGUF.')})
@@ -124,7 +149,7 @@ def test_read_gguf():
     w = np.frombuffer(f32.read_bytes()[t.start:t.start+t.size], np.float32).reshape(t.shape)
     assert_close(torch.from_numpy(w.copy()), model.model.layers[1].mlp.down_proj.weight.data, rtol=0, atol=0)
 
-# %% ../nbs/73_shrink.gguf.ipynb #c028
+# %% ../nbs/73_shrink.gguf.ipynb #c029
 def test_damaged_files_are_refused():
     whole = f32.read_bytes()
     broken = here/'broken.gguf'
@@ -137,7 +162,7 @@ def test_damaged_files_are_refused():
     with expect_fail(LlmbookError, 'is GGUF version'): read_gguf(broken)
     with expect_fail(LlmbookError, 'There is no file'): read_gguf(here/'nowhere.gguf')
 
-# %% ../nbs/73_shrink.gguf.ipynb #c031
+# %% ../nbs/73_shrink.gguf.ipynb #c032
 def test_unsound_headers_are_refused():
     keys,tensors = gguf_metadata(model.config, tok),gguf_tensors(model)
     for key,value in {'qwen3.block_count': 6_000_000, 'tokenizer.ggml.eos_token_id': 99_999, 'tokenizer.ggml.token_type': [1]*7, 'tokenizer.ggml.tokens': ['a']*520}.items():
@@ -158,7 +183,9 @@ def test_logits_agree():
     parts = [llm.read(ids[:13]), llm.read(ids[13:], wanted=[i%3 == 0 for i in range(687)])]
     assert_close(torch.from_numpy(parts[1]), whole[13:][::3], rtol=0, atol=1e-4)
     with expect_fail(LlmbookError, 'do not fit a context'): LlamaCpp(llm.path, n_ctx=256).logits(ids)
-    with expect_fail(LlmbookError, 'is not in a vocabulary'): llm.logits([1, 520])
+    with expect_fail(LlmbookError, 'Token 520 is not in a vocabulary of 520'): llm.logits([1, 520, 7])
+    with expect_fail(LlmbookError, 'Token -3 is not in a vocabulary'): llm.logits([1, -3, 7, 519])
+    f'{(torch.from_numpy(llm.logits(ids)) - whole).abs().max():.1e} of {whole.abs().max():.1f}'
 
 # %% ../nbs/73_shrink.gguf.ipynb #c044
 def test_parity_strings():

@@ -5,6 +5,7 @@ import pytest
 from llmbook.train.ablations import (
     take_bytes,
     small_model,
+    step_flops,
     run_arm,
     paired_difference,
     table,
@@ -21,7 +22,9 @@ from IPython.display import Markdown
 from fastcore.test import test_eq, test_close, expect_fail
 from llmbook.core import LlmbookError, read_json
 from llmbook.data.corpus import Document, read_corpus
+from llmbook.model.moe import MoE
 from llmbook.tokens.tokenizer import BPETokenizer, CharTokenizer, UnigramTokenizer, WordPieceTokenizer, WordTokenizer
+from llmbook.train.kernels import chunked_lm_loss, lm_loss
 
 # %% ../nbs/46_train.ablations.ipynb #c008
 def library(n_train=120_000, n_held=30_000):
@@ -38,6 +41,19 @@ def test_take_bytes():
     with expect_fail(LlmbookError, 'The corpus has 2 bytes'): take_bytes(['ab'], 3)
 
 # %% ../nbs/46_train.ablations.ipynb #c015
+def test_step_flops():
+    ids = torch.randint(2, 300, (3, 41), generator=torch.Generator().manual_seed(0))
+    batch,T = dict(input_ids=ids[:,:-1], labels=ids[:,1:]),40
+    decoder = small_model(300, hidden_size=48, num_attention_heads=2)
+    matrices = sum(p.numel() for p in decoder.parameters() if p.ndim == 2)
+    for loss in (lm_loss, chunked_lm_loss): test_eq(step_flops(decoder, batch, loss), 6*3*T*matrices + 12*2*3*T*T*2*32)
+    assert all(p.grad is None for p in decoder.parameters())
+    x = torch.randn(1, 60, 16, requires_grad=True)
+    costs = [step_flops(MoE(16, 24, 4, k), x, lambda m, x: m(x).sum()) for k in (1, 2)]
+    test_eq(costs, [6*60*(16*4 + k*3*16*24) for k in (1, 2)])
+    costs
+
+# %% ../nbs/46_train.ablations.ipynb #c019
 def test_run_arm():
     texts,held = library(20_000, 8_000)
     tiny = lambda V, seed: small_model(V, seed, hidden_size=32, intermediate_size=64, num_attention_heads=2, num_key_value_heads=1, head_dim=16)
@@ -49,10 +65,12 @@ def test_run_arm():
     assert order['bpb'] not in (a['bpb'], c['bpb'])
     test_eq([a['held_bytes'], a['bytes']], [sum(len(t.encode()) for t in x) for x in (held, texts)])
     test_close(a['held_bits'], a['bpb']*a['held_bytes'])
+    rows = dict(input_ids=torch.ones(8, 64, dtype=torch.long), labels=torch.ones(8, 64, dtype=torch.long))
+    test_eq(a['flops'], math.ceil(a['tokens']/512)*step_flops(tiny(320, 0), rows, lm_loss))
     test_eq(run_arm(tiny, texts, held, tokenizer, seq_len=64, longer=(64,), batch_tokens=512, dtype='float32')['bpb_at'], {'64': a['bpb']})
     {k: round(v, 3) for k,v in a.items() if k != 'bpb_at'}
 
-# %% ../nbs/46_train.ablations.ipynb #c021
+# %% ../nbs/46_train.ablations.ipynb #c025
 def test_paired_difference():
     mean,half = paired_difference([3., 2.], [1., 1.])
     test_close([mean, half], [1.5, 12.706*.5], eps=1e-9)
@@ -65,16 +83,19 @@ def test_paired_difference():
     test_close(np.mean([abs(d[0] - .3) <= d[1] for d in (paired_difference([p[1] for p in x], [p[2] for p in x]) for x in pairs)]), .95, eps=.01)
     with expect_fail(LlmbookError, 'the same for both'): paired_difference([1.], [1.])
 
-# %% ../nbs/46_train.ablations.ipynb #c024
+# %% ../nbs/46_train.ablations.ipynb #c028
 def test_table():
     rows = [dict(arm=a, seed=s, bpb=x) for a,xs in dict(new=(1.1, 1.3, 1.2), old=(1.2, 1.4, 1.35), same=(1.2, 1.1, 1.4)).items() for s,x in enumerate(xs)]
     made = table(rows).split('\n')
     test_eq([line.split(' | ')[0].strip('| ') for line in made[2:]], ['new', 'same', 'old'])
     assert '+0.117 ± 0.072 ★' in made[4] and '★' not in made[3] and made[2].endswith('|  |')
     with expect_fail(LlmbookError, "Arm 'same' does not have the seeds"): table(rows[:-1])
+    for bad,kw,words in ((rows + rows[:1], {}, "Arm 'new' has seed 0 twice"), ([], {}, 'There are no rows'), (rows, dict(base='older'), "There is no arm 'older'"),
+                         (rows, dict(columns=('size',)), "Some rows have no 'size'"), (rows[1:] + [dict(arm='new', seed=0)], {}, "Some rows have no 'bpb'")):
+        with expect_fail(LlmbookError, words): table(bad, **kw)
     Markdown(table(rows))
 
-# %% ../nbs/46_train.ablations.ipynb #c038
+# %% ../nbs/46_train.ablations.ipynb #c042
 def test_classic_arm():
     texts,held = ['the cat sat on the mat and the dog sat on the log '*8]*12,['the dog sat on the mat '*6]
     tiny = lambda V, seed: small_model(V, seed, hidden_size=32, intermediate_size=64, num_attention_heads=2, num_key_value_heads=1, head_dim=16)

@@ -3,38 +3,39 @@
 # %% ../nbs/42_train.loop.ipynb #c000
 import pytest
 from llmbook.train.loop import (
+    CHOICES,
     Counting,
     toy,
     TrainConfig,
     toy_settings,
     Workers,
+    Engine,
     accumulate,
-    save_checkpoint,
-    load_checkpoint,
-    Metrics,
-    read_metrics,
     evaluate_bpb,
     Interrupted,
     train)
 
 # %% ../nbs/42_train.loop.ipynb #c003
-import json, math, os, signal, subprocess, sys, tempfile
+import math, os, signal, subprocess, sys, tempfile
 from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 from fastcore.test import test_eq, expect_fail
-from llmbook.core import LlmbookError
+from safetensors.torch import load_file
+from llmbook.core import LlmbookError, read_json
 from llmbook.train.kernels import lm_loss
-from llmbook.train.optim import build_optimizers
+from llmbook.train.state import read_best, read_metrics
 
-# %% ../nbs/42_train.loop.ipynb #c021
+# %% ../nbs/42_train.loop.ipynb #c018
 def test_train_config_names_the_fault():
     test_eq(TrainConfig(tokens=1000, batch_tokens=300).steps, 4)
     with expect_fail(LlmbookError, 'tokens is 0'): TrainConfig(tokens=0)
-    with expect_fail(LlmbookError, 'Unknown schedule'): TrainConfig(schedule='cosinus')
+    for bad,words in ((dict(schedule='cosinus'), 'Unknown schedule'), (dict(optimizer='adam'), 'muon, adamw, lamb'), (dict(dtype='fp8'), 'Unknown dtype'),
+                      (dict(recompute='all'), 'Unknown recompute'), (dict(ema=1.), 'ema is 1.0'), (dict(keep=0), 'keep is 0')):
+        with expect_fail(LlmbookError, words): TrainConfig(**bad)
 
-# %% ../nbs/42_train.loop.ipynb #c028
+# %% ../nbs/42_train.loop.ipynb #c024
 def test_working_copy_gives_the_masters_gradient():
     m,batch = toy(),Counting().batch(0)
     expected = torch.autograd.grad(lm_loss(m, batch), list(m.parameters()))
@@ -48,7 +49,7 @@ def test_working_copy_gives_the_masters_gradient():
     assert min(cos) > .99
     min(cos)
 
-# %% ../nbs/42_train.loop.ipynb #c034
+# %% ../nbs/42_train.loop.ipynb #c031
 def test_accumulation_equals_the_whole_batch():
     batch = Counting(6, 16).batch(1)
     batch['labels'][0,:15] = -100
@@ -64,7 +65,7 @@ def test_accumulation_equals_the_whole_batch():
         assert_close(r.grad, p.grad, rtol=1e-4, atol=1e-7)
     test_eq(n, 6*16 - 15 - 6)
 
-# %% ../nbs/42_train.loop.ipynb #c036
+# %% ../nbs/42_train.loop.ipynb #c033
 def test_copies_side_by_side_change_nothing():
     batch = Counting(10, 16).batch(3)
     def gradients(copies, dtype):
@@ -75,7 +76,7 @@ def test_copies_side_by_side_change_nothing():
         for a,b in zip(gradients(1, dtype), gradients(2, dtype)): assert torch.equal(a, b)
     len(gradients(2, torch.bfloat16))
 
-# %% ../nbs/42_train.loop.ipynb #c038
+# %% ../nbs/42_train.loop.ipynb #c035
 def test_a_failing_copy_fails_the_step():
     def half_broken(model, piece):
         if piece['labels'].shape[0] == 2: raise ValueError('no such shape')
@@ -83,36 +84,13 @@ def test_a_failing_copy_fails_the_step():
     with expect_fail(ValueError, 'no such shape'): accumulate(Workers(toy(), torch.float32, 3), Counting(10, 16).batch(3), 4, half_broken)
     test_eq(torch.get_num_threads(), Workers(toy(), torch.float32).threads)
 
-# %% ../nbs/42_train.loop.ipynb #c039
+# %% ../nbs/42_train.loop.ipynb #c036
 def test_accumulation_refuses_a_batch_without_labels():
     batch = Counting().batch(0)
     batch['labels'][:] = -100
     with expect_fail(LlmbookError, 'no token to learn'): accumulate(Workers(toy(), torch.float32), batch)
 
-# %% ../nbs/42_train.loop.ipynb #c044
-def test_checkpoint_cut_short_is_one_sentence():
-    with tempfile.TemporaryDirectory() as d:
-        m = toy()
-        kept = save_checkpoint(d, m, build_optimizers(m), dict(step=7))
-        test_eq([x.name for x in Path(d).iterdir()], ['step-00000007'])
-        data = (kept/'model.safetensors').read_bytes()
-        (kept/'model.safetensors').write_bytes(data[:-100])
-        with expect_fail(LlmbookError, 'step-00000007 cannot be read'): load_checkpoint(d, m, build_optimizers(m))
-        test_eq(load_checkpoint(Path(d)/'none', m, []), None)
-
-# %% ../nbs/42_train.loop.ipynb #c049
-def test_metrics_drop_what_will_be_done_again():
-    with tempfile.TemporaryDirectory() as d:
-        log = Metrics(d)
-        for s in (1, 2, 3): log.log(s, loss=1/s)
-        log.close()
-        with open(log.path, 'a') as f: f.write('{"step": 4, "lo')
-        again = Metrics(d, step=2)
-        again.log(3, loss=9.)
-        again.close()
-        test_eq([(r['step'], r['loss']) for r in read_metrics(log.path)], [(1, 1.), (2, .5), (3, 9.)])
-
-# %% ../nbs/42_train.loop.ipynb #c054
+# %% ../nbs/42_train.loop.ipynb #c040
 def test_evaluate_bpb_of_a_model_that_knows_nothing():
     class Windows(list): n_bytes = 512
     m = toy()
@@ -122,7 +100,7 @@ def test_evaluate_bpb_of_a_model_that_knows_nothing():
     test_eq(held['tokens'], 256)
     held
 
-# %% ../nbs/42_train.loop.ipynb #c067
+# %% ../nbs/42_train.loop.ipynb #c054
 def test_killed_and_continued_is_bit_identical():
     code = '''
 import os, sys, torch
@@ -145,7 +123,7 @@ print(' '.join(p.detach().numpy().tobytes().hex() for p in m.parameters()))
     test_eq(again == through, True)
     killed
 
-# %% ../nbs/42_train.loop.ipynb #c069
+# %% ../nbs/42_train.loop.ipynb #c056
 def test_interrupted_and_continued_is_bit_identical():
     class Tired(Counting):
         def batch(self, step):
@@ -162,13 +140,48 @@ def test_interrupted_and_continued_is_bit_identical():
         train(two, data, toy_settings(), f'{d}/two', quiet=True)
     for p,q in zip(one.parameters(), two.parameters()): assert torch.equal(p, q)
 
-# %% ../nbs/42_train.loop.ipynb #c071
+# %% ../nbs/42_train.loop.ipynb #c058
 def test_other_settings_are_refused():
     with tempfile.TemporaryDirectory() as d:
         train(toy(), Counting(), toy_settings(tokens=128*3), d, quiet=True)
         with expect_fail(LlmbookError, 'other settings'): train(toy(), Counting(), toy_settings(lr_matrix=.5), d, quiet=True)
 
-# %% ../nbs/42_train.loop.ipynb #c074
+# %% ../nbs/42_train.loop.ipynb #c060
+def test_every_option_continues_bit_for_bit():
+    class Broken(Counting):
+        def batch(self, step):
+            if step == 33 and self.seed == 0: raise KeyboardInterrupt
+            return Counting(self.B, self.T).batch(step)
+    options = [dict(micro_tokens=32), dict(recompute='blocks'), dict(recompute='selective', dtype='bfloat16'), dict(dtype='float16'), dict(ema=.9),
+               dict(dtype='float16', ema=.9, micro_tokens=64, recompute='blocks', keep=2), dict(optimizer='lamb', schedule='invsqrt'), dict(optimizer='sgd', copies=1)]
+    for option in options:
+        with tempfile.TemporaryDirectory() as d:
+            one,two = toy(),toy(seed=5)
+            c = toy_settings(tokens=45*128, **option)
+            train(one, Counting(), c, f'{d}/one', quiet=True)
+            with expect_fail(KeyboardInterrupt): train(toy(), Broken(), c, f'{d}/two', quiet=True)
+            train(two, Broken(seed=1), c, f'{d}/two', quiet=True)
+            test_eq([r['step'] for r in read_metrics(f'{d}/two/metrics.jsonl')], list(range(1, 46)))
+            a,b = (read_json(f'{d}/{n}/step-00000045/state.json') for n in ('one', 'two'))
+            test_eq({k: v for k,v in a.items() if k != 'seconds'}, {k: v for k,v in b.items() if k != 'seconds'})
+        for p,q in zip(one.parameters(), two.parameters()): assert torch.equal(p, q), option
+    len(options)
+
+# %% ../nbs/42_train.loop.ipynb #c062
+def test_every_option_does_something():
+    def trained(**kw):
+        m = toy()
+        with tempfile.TemporaryDirectory() as d: got = train(m, Counting(), toy_settings(tokens=30*128, **kw), d, quiet=True)
+        return torch.cat([p.detach().flatten() for p in m.parameters()]),got['loss']
+    plain,loss = trained()
+    far = {str(o): (trained(**o)[0] - plain).norm().item()/plain.norm().item() for o in
+           (dict(dtype='bfloat16'), dict(dtype='float16'), dict(ema=.9), dict(optimizer='lamb'), dict(optimizer='sgd'), dict(optimizer='adamw'), dict(schedule='invsqrt'))}
+    assert min(far.values()) > 1e-4
+    assert torch.equal(trained(recompute='blocks')[0], plain)
+    assert abs(trained(dtype='float16')[1] - loss) < .1
+    far
+
+# %% ../nbs/42_train.loop.ipynb #c064
 def test_non_finite_loss_is_skipped_then_stops():
     def poisoned(model, batch):
         bad = batch['input_ids'][0,0] == poison
@@ -179,5 +192,44 @@ def test_non_finite_loss_is_skipped_then_stops():
         got = train(m, Counting(), toy_settings(), f'{d}/a', objective=poisoned, quiet=True)
         test_eq(got['skipped'], first.count(first[5]))
         assert all(p.isfinite().all() for p in m.parameters())
+        test_eq({int(load_file(f)['input_ids'][0,0]) for f in Path(d, 'a').glob('bad-batch-*')}, {first[5]})
         always = lambda model, batch: lm_loss(model, batch)*float('inf')
         with expect_fail(LlmbookError, 'not finite for 5 steps'): train(toy(), Counting(), toy_settings(), f'{d}/b', objective=always, quiet=True)
+
+# %% ../nbs/42_train.loop.ipynb #c066
+def test_halves_until_it_fits():
+    asked = []
+    def cramped(model, batch):
+        asked.append(len(batch['labels']))
+        if asked[-1] > 3: raise torch.OutOfMemoryError('CUDA out of memory.')
+        return lm_loss(model, batch)
+    with tempfile.TemporaryDirectory() as d:
+        one,two = toy(),toy()
+        c = toy_settings(copies=1)
+        train(one, Counting(), c, f'{d}/one', objective=cramped, quiet=True)
+        train(two, Counting(), toy_settings(micro_tokens=32, copies=1), f'{d}/two', objective=lm_loss, quiet=True)
+        with expect_fail(LlmbookError, 'A single sequence does not fit'): train(toy(), Counting(3), c, f'{d}/three', quiet=True,
+            objective=lambda m, b: (_ for _ in ()).throw(torch.OutOfMemoryError('CUDA out of memory.')))
+    for p,q in zip(one.parameters(), two.parameters()): assert torch.equal(p, q)
+    test_eq((asked[:4], len(asked)), ([8, 4, 2, 2], 2 + 4*60))
+    c = toy_settings(micro_tokens=-1)
+    with tempfile.TemporaryDirectory() as d: test_eq(train(toy(), Counting(), c, d, quiet=True)['steps'], 60)
+    asked[:4]
+
+# %% ../nbs/42_train.loop.ipynb #c068
+def test_probes_and_the_best():
+    def embedding_norm(step, model, batch):
+        if step % 20 == 0: return dict(embedding=model.model.embed_tokens.weight.norm().item(), grads=sum(p.grad is not None for p in model.parameters()))
+    class Held(list): n_bytes = 512
+    held = Held([Counting(seed=7).batch(s) for s in range(2)])
+    with tempfile.TemporaryDirectory() as d:
+        m = toy()
+        train(m, Counting(), toy_settings(eval_every=10*128, schedule='wsd', final_lr=60.), d, held, probes=(embedding_norm,), quiet=True)
+        rows,(weights,numbers) = read_metrics(f'{d}/metrics.jsonl'),read_best(d)
+    seen,losses = {r['step']: r['grads'] for r in rows if 'grads' in r},{r['step']: r['val_loss'] for r in rows if 'val_loss' in r}
+    test_eq(seen, {s: len(list(m.parameters())) for s in (20, 40, 60)})
+    test_eq((numbers['step'], numbers['val_loss']), min(losses.items(), key=lambda x: x[1]))
+    best_model = toy()
+    best_model.load_state_dict(weights, strict=False)
+    assert numbers['step'] < 60 and math.isclose(evaluate_bpb(best_model, held)['loss'], numbers['val_loss'], rel_tol=1e-5)
+    losses

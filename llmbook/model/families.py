@@ -229,6 +229,8 @@ class Qwen3MoeConfig(LlamaConfig):
         super().__post_init__()
         E,k = self.num_experts,self.num_experts_per_tok
         require(type(E) is int and type(k) is int and 0<k<=E, f"num_experts_per_tok is {k!r} of {E!r} experts; choose 1 to num_experts.")
+        step = self.decoder_sparse_step
+        require(type(step) is int and step>0, f"decoder_sparse_step is {step!r}; give a positive whole number, 1 for experts in every layer.")
         self.mlp_only_layers = tuple(self.mlp_only_layers or ())
 
     def sparse(self, i:int)->bool: return i not in self.mlp_only_layers and (i+1)%self.decoder_sparse_step==0
@@ -503,7 +505,7 @@ def check_export(
     require(target in ('gguf', 'hf'), f"target is {target!r}; choose 'gguf' or 'hf'.")
     if c.profile=='research':
         parts = getattr(c, 'parts', dict)()
-        why = f"and no other runtime has {', '.join(parts.values())}" if parts else "though no part of it needs to be"
+        why = f"and no other runtime has this decoder with {', '.join(parts.values())}" if parts else "though no part of it needs to be"
         require(False, f"profile is 'research', {why}; train with one of the other configs to export.")
     if target=='hf': return
     w,rows = getattr(c, 'sliding_window', None),getattr(c, 'moe_intermediate_size', 32)
@@ -584,10 +586,13 @@ def config_from_hf(
 ): # A config of the family that it names
     "Read a Hugging Face configuration; what cannot be computed here is refused by name."
     kind = config_kind(hf, _ABSENT)
-    cls,hf = FAMILIES[kind][0],{k: v for k,v in hf.items() if v is not None or k not in ('head_dim', 'num_key_value_heads')}
+    cls,hf = FAMILIES[kind][0],{k: v for k,v in hf.items() if v is not None or k!='head_dim'}
+    for k,form in _FORMS.items(): require(hf.get(k) is None or isinstance(hf[k], form), f"config.json has {k} = {hf.get(k)!r}, "
+                                          f"which is not a {form[0].__name__}; get the file again.")
+    if 'num_key_value_heads' in hf and hf['num_key_value_heads'] is None: hf['num_key_value_heads'] = hf.get('num_attention_heads')
     if kind=='qwen3_moe': hf['num_experts'] = hf.get('num_experts', hf.get('num_local_experts', 128))
     rope = {} if kind=='gpt2' else _rope_from_hf(hf)
-    layers = set(hf.pop('layer_types', None) or []) - {'full_attention'}
+    layers = set(map(str, hf.pop('layer_types', None) or [])) - {'full_attention'}
     require(not layers, f"config.json has layer_types with {', '.join(sorted(layers))} and only full_attention can be loaded; use a model without them.")
     if kind in ('qwen3', 'qwen3_moe'): hf.pop('sliding_window', None)
     names = {f.name for f in fields(cls)} - {'model_type', 'profile', 'output_init_scale', 'rope_theta', 'rope_scaling'}
@@ -598,10 +603,12 @@ def config_from_hf(
     require(H>0, f"config.json has num_attention_heads = {H}; get the file again.")
     return cls(**dict(head_dim=D//H, num_key_value_heads=H) | known | rope)
 
+_FORMS = dict(rope_parameters=(dict,), rope_scaling=(dict,), layer_types=(list, tuple), mlp_only_layers=(list, tuple))
+
 def _rope_from_hf(hf):
     new,old = dict(hf.pop('rope_parameters', None) or {}),dict(hf.pop('rope_scaling', None) or {})
-    theta = float(new.pop('rope_theta', None) or hf.pop('rope_theta', None) or 10_000.)
-    hf.pop('rope_theta', None)
+    thetas = [t for t in (new.pop('rope_theta', None), hf.pop('rope_theta', None)) if t is not None]
+    theta = _positive('rope_theta', thetas[0]) if thetas else 10_000.
     rope = new if new.get('rope_type', 'default')!='default' or not old else old
     key = 'rope_scaling' if rope is old else 'rope_parameters'
     kind,part = rope.get('rope_type', rope.get('type', 'default')),rope.get('partial_rotary_factor', 1.)
@@ -612,7 +619,12 @@ def _rope_from_hf(hf):
     if kind=='default': return dict(rope_theta=theta)
     lacks = [n for n in names if n not in rope]
     require(not lacks, f"config.json has {key} without {', '.join(lacks)}; get the file again, or add it.")
+    for n in names: _positive(f'{key}.{n}', rope[n])
     return dict(rope_theta=theta, rope_scaling=dict(rope_type='llama3', **{n: rope[n] for n in names}))
+
+def _positive(name, v):
+    require(isinstance(v, (int, float)) and v>0, f"config.json has {name} = {v!r}, which is not a positive number; get the file again.")
+    return float(v)
 
 # %% ../../nbs/34b_model.families.ipynb #c049
 def config_to_hf(
@@ -630,7 +642,7 @@ def config_to_hf(
     if kind=='qwen3_moe': res |= dict(num_local_experts=config.num_experts, mlp_only_layers=list(config.mlp_only_layers))
     return res
 
-# %% ../../nbs/34b_model.families.ipynb #c069
+# %% ../../nbs/34b_model.families.ipynb #c070
 def count_parameters(
     config, # Any config of this chapter
     active:bool=False # Count only the experts that one token uses?
@@ -643,7 +655,7 @@ def count_parameters(
     attn = 2*D*c.head_dim*(c.num_attention_heads + c.num_key_value_heads)
     if c.model_type not in ('llama', 'mistral'): attn += 2*c.head_dim
     ffs = [_ff_weights(c, i, active) for i in range(L)]
-    extra = L*(c.value_shortcut + 2*c.x0_shortcut) if c.model_type=='llmbook_research' else 0
+    extra = L*(getattr(c, 'value_shortcut', 0) + 2*getattr(c, 'x0_shortcut', 0)) + getattr(c, 'extra_parameters', int)()
     return vocab + L*(attn + 2*D) + sum(ffs) + D + extra
 
 def _ff_weights(c, i, active):
@@ -651,7 +663,7 @@ def _ff_weights(c, i, active):
     if c.model_type=='qwen3_moe' and c.sparse(i): return D*c.num_experts + 3*D*c.moe_intermediate_size*(c.num_experts_per_tok if active else c.num_experts)
     return (2 if c.model_type=='gpt2' or getattr(c, 'relu_squared', False) else 3)*D*M
 
-# %% ../../nbs/34b_model.families.ipynb #c073
+# %% ../../nbs/34b_model.families.ipynb #c074
 def flops_per_token(
     config, # Any config of this chapter
     T:int, # Tokens in a sequence
@@ -663,4 +675,5 @@ def flops_per_token(
     block = 2*D*K*(H+G) + 2*H*K*T
     ffs = sum(_ff_weights(c, i, True) for i in range(c.num_hidden_layers))
     first = D*G*K if getattr(c, 'value_shortcut', False) else 0
+    first += getattr(c, 'extra_products', int)()
     return (6 if training else 2) * (c.num_hidden_layers*block + ffs + c.vocab_size*D + first)

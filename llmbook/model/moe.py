@@ -133,7 +133,7 @@ def expert_capacity(
     factor:float # Of the even share
 )->int: # Places `C` in each expert's queue
     "How many assignments an expert takes."
-    return math.ceil(factor * k * n_tokens / n_experts)
+    return math.ceil(round(factor * k * n_tokens / n_experts, 9))
 
 def queue_places(
     chosen:Tensor, # `(N, k)`, best first
@@ -224,15 +224,16 @@ def record_routing(
 
 # %% ../../nbs/33c_model.moe.ipynb #c052
 def load_balancing_loss(
-    scores:Tensor, # From `Routing`, `(N, E)`
+    scores:Tensor, # From `Routing`, `(N, E)`; a token's are divided by their sum
     chosen:Tensor, # From `Routing`, `(N, k)`
     keep:Tensor=None # True for real tokens, `(N,)`; padding does not count
-)->Tensor: # A number, `k` when even
+)->Tensor: # A number, `k` when even, zero without real tokens
     "Switch's auxiliary loss: crowded experts times their mean score."
     N,E = scores.shape
     real = torch.ones(N, dtype=torch.bool, device=scores.device) if keep is None else keep.bool()
-    load = expert_load(chosen, E, real[:,None].expand_as(chosen))
-    return E * ((load/real.sum()) * ((scores * real[:,None]).sum(0)/real.sum())).sum()
+    load,n = expert_load(chosen, E, real[:,None].expand_as(chosen)),real.sum().clamp(min=1)
+    share = scores / scores.sum(-1, keepdim=True)
+    return E * ((load/n) * ((share * real[:,None]).sum(0)/n)).sum()
 
 # %% ../../nbs/33c_model.moe.ipynb #c057
 @patch
@@ -250,10 +251,11 @@ def rebalance(self:Router,
 def router_z_loss(
     logits:Tensor, # From `Routing`, `(N, E)`
     keep:Tensor=None # True for real tokens, `(N,)`
-)->Tensor: # A number
+)->Tensor: # A number, zero without real tokens
     "Mean squared log of the softmax's denominator."
     z = logits.logsumexp(-1).square()
-    return z.mean() if keep is None else z[keep.bool()].mean()
+    real = torch.ones_like(z, dtype=torch.bool) if keep is None else keep.bool()
+    return z.where(real, 0).sum() / real.sum().clamp(min=1)
 
 # %% ../../nbs/33c_model.moe.ipynb #c072
 def moe_parameters(

@@ -49,16 +49,17 @@ class LayerNorm(nn.Module):
 def relu(
     x:Tensor # Any shape
 )->Tensor: # The same shape
-    "What is negative becomes zero."
-    return x.clamp(min=0)
+    "What is negative becomes zero; so does the slope at zero."
+    return x.masked_fill(x<=0, 0)
 
 def gelu(
     x:Tensor, # Any shape
     tanh:bool=False # The approximation of GPT-2?
-)->Tensor: # The same shape
+)->Tensor: # The same shape and dtype, computed in float32 or wider
     "`x` times the share of a normal distribution that lies below it."
-    if tanh: return .5*x*(1 + torch.tanh(math.sqrt(2/math.pi)*(x + .044715*x**3)))
-    return .5*x*(1 + torch.erf(x/math.sqrt(2)))
+    z = x.to(torch.promote_types(x.dtype, torch.float32))
+    below = torch.tanh(math.sqrt(2/math.pi)*(z + .044715*z**3)) if tanh else torch.erf(z/math.sqrt(2))
+    return (.5*z*(1 + below)).to(x.dtype)
 
 def relu_squared(
     x:Tensor # Any shape
@@ -68,7 +69,7 @@ def relu_squared(
 
 ACTIVATIONS = {'relu': relu, 'gelu': gelu, 'gelu_tanh': lambda x: gelu(x, tanh=True), 'silu': F.silu, 'relu_squared': relu_squared}
 
-# %% ../../nbs/33b_model.norms.ipynb #c025
+# %% ../../nbs/33b_model.norms.ipynb #c027
 class FeedForward(nn.Module):
     "Two matrices around an activation."
     def __init__(self,
@@ -87,7 +88,7 @@ class FeedForward(nn.Module):
 
     def extra_repr(self)->str: return self.activation
 
-# %% ../../nbs/33b_model.norms.ipynb #c028
+# %% ../../nbs/33b_model.norms.ipynb #c030
 def dropout(
     x:Tensor, # Any shape
     p:float, # Probability of a zero, below one
@@ -98,7 +99,7 @@ def dropout(
     if not training or p==0: return x
     return x * torch.empty_like(x).bernoulli_(1-p).div_(1-p)
 
-# %% ../../nbs/33b_model.norms.ipynb #c032
+# %% ../../nbs/33b_model.norms.ipynb #c034
 PLACEMENTS = ('pre', 'post', 'sandwich', 'output')
 
 class Residual(nn.Module):
@@ -126,7 +127,7 @@ class Residual(nn.Module):
 
     def extra_repr(self)->str: return f"{self.placement}, dropout={self.dropout}, scale={self.scale:.4g}"
 
-# %% ../../nbs/33b_model.norms.ipynb #c034
+# %% ../../nbs/33b_model.norms.ipynb #c036
 class PlacedBlock(nn.Module):
     "A `Block` with its norms where `placement` says, and any feed-forward layer."
     def __init__(self,
@@ -141,6 +142,8 @@ class PlacedBlock(nn.Module):
         **residual # `placement`, `norm`, `dropout`, `scale`: see `Residual`
     ):
         super().__init__()
+        require(not (bias and activation=='swiglu'), "bias is True and SwiGLU has no shifts; leave bias out, or choose a classical "
+                f"activation: {', '.join(ACTIVATIONS)}.")
         self.self_attn = Attention(hidden_size, num_heads, num_kv_heads, head_dim, eps)
         sizes = hidden_size,intermediate_size
         self.mlp = SwiGLU(*sizes) if activation=='swiglu' else FeedForward(*sizes, activation, bias)
@@ -157,7 +160,7 @@ class PlacedBlock(nn.Module):
         x = self.around_attn(x, lambda h: self.self_attn(h, cos, sin, mask, cache, layer))
         return self.around_mlp(x, self.mlp)
 
-# %% ../../nbs/33b_model.norms.ipynb #c045
+# %% ../../nbs/33b_model.norms.ipynb #c047
 @torch.no_grad()
 def init_block(
     block:nn.Module, # A block, or several
@@ -169,16 +172,18 @@ def init_block(
         if p.ndim==1: p.fill_(0. if name.endswith('bias') else 1.)
         else: p.normal_(0., p.shape[1]**-.5 * (factor if name.split('.')[-2:][0] in scaled else 1.))
 
-# %% ../../nbs/33b_model.norms.ipynb #c048
+# %% ../../nbs/33b_model.norms.ipynb #c050
 def second_moment(
     activation:str='swiglu' # Or a key of `ACTIVATIONS`
 )->float:
     "Mean square of the activation of a normal number."
+    known = 'swiglu',*ACTIVATIONS
+    require(activation in known, f"activation is {activation!r}; choose one of {', '.join(known)}.")
     z = torch.linspace(-12, 12, 24_001, dtype=torch.double)
     y = F.silu(z) if activation=='swiglu' else ACTIVATIONS[activation](z)
     return (y.square() * torch.exp(-z.square()/2)).sum().item() / 1000 / math.sqrt(2*math.pi)
 
-# %% ../../nbs/33b_model.norms.ipynb #c051
+# %% ../../nbs/33b_model.norms.ipynb #c053
 def stream_variance(
     depth:int, # Blocks `L`
     placement:str='pre', # One of `PLACEMENTS`
@@ -188,6 +193,7 @@ def stream_variance(
     start:float=1. # Mean square of the embedding
 )->Tensor: # Before the first block and after each, `(depth+1,)`
     "Mean square of the stream at the first token, at initialisation."
+    require(placement in PLACEMENTS, f"placement is {placement!r}; choose one of {', '.join(PLACEMENTS)}.")
     res,added = [start],(1., second_moment(activation))
     for _ in range(depth):
         v = res[-1]
@@ -197,7 +203,7 @@ def stream_variance(
         res.append(v)
     return torch.tensor(res)
 
-# %% ../../nbs/33b_model.norms.ipynb #c059
+# %% ../../nbs/33b_model.norms.ipynb #c061
 DEEP_NORM = ('v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj') # What `β` is for
 
 def deep_norm(

@@ -75,10 +75,9 @@ class RelativeBias(nn.Module):
     def forward(self,
         T_q:int, # Queries
         T_k:int, # Keys, at positions `0…T_k-1`
-        device=None, # Where the distances are made; `None` is where the table is
         offset:int=0 # Position of the first query
     )->Tensor: # `(1, H, T_q, T_k)`
-        device = self.relative_attention_bias.weight.device if device is None else device
+        device = self.relative_attention_bias.weight.device
         distance = torch.arange(T_k, device=device) - torch.arange(offset, offset+T_q, device=device)[:,None]
         buckets = relative_buckets(distance, self.num_buckets, self.max_distance, self.bidirectional)
         return self.relative_attention_bias(buckets).permute(2, 0, 1)[None]

@@ -21,7 +21,7 @@ from ..model.positions import rope_frequencies
 from ..model.families import check_export, family_frequencies
 from ..model.encoder import encoder_state, frame, mean_pool, special_ids
 from .gguf import (ARCHS, Arch, LlamaCpp, _FILE_TYPES, _last_error, _reference, decoder_keys, gguf_metadata,
-    gguf_tensors, parity_strings, write_gguf)
+    late_tensors, parity_strings, write_gguf)
 
 # %% ../../nbs/73b_shrink.archs.ipynb #c009
 def interleave(
@@ -156,7 +156,8 @@ def embed(self:LlamaCpp,
     ids = self.framed(text) if isinstance(text, str) else list(text)
     n = len(ids)
     require(0 < n <= self.n_batch, f'The text has {n} tokens and {self.path} reads 1 to {self.n_batch}; shorten it.')
-    require(0 <= min(ids) and max(ids) < self.vocab_size, f'Token {max(ids)} is not in a vocabulary of {self.vocab_size}.')
+    odd = next((i for i in ids if not 0 <= i < self.vocab_size), None)
+    require(odd is None, f'Token {odd} is not in a vocabulary of {self.vocab_size}; use the tokenizer of this file.')
     C.llama_set_embeddings(self.ctx, True)
     self.batch.n_tokens = n
     for key,value in dict(token=ids, pos=np.arange(n), n_seq_id=1, logits=1).items(): self.view[key][:n] = value
@@ -190,7 +191,7 @@ def export_encoder(
     require(model.config.model_type == 'bert', f'The model is of type {model.config.model_type!r}; only a BERT becomes an embedding model here.')
     check_encoder(model.config)
     keys = gguf_metadata(model.config, tokenizer, dtype, name, license) | {'bert.pooling_type':_POOLING[pooling]}
-    return write_gguf(path, keys, gguf_tensors(model, dtype))
+    return write_gguf(path, keys, late_tensors(model, dtype))
 
 def check_embeddings(
     model:nn.Module, # The torch model

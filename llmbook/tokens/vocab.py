@@ -19,7 +19,7 @@ from tokenizers import Tokenizer as _Fast
 from ..core import LlmbookError, atomic_open, read_json, require, stable_hash, write_json
 from .pieces import PATTERNS, byte_alphabet
 
-# %% ../../nbs/21_tokens.vocab.ipynb #c013
+# %% ../../nbs/21_tokens.vocab.ipynb #c011
 PRE_TOKENIZER = 'qwen2'
 SPLIT_PATTERN = PATTERNS[PRE_TOKENIZER]
 
@@ -33,7 +33,7 @@ def new_bpe(
     bpe.decoder = decoders.ByteLevel()
     return bpe
 
-# %% ../../nbs/21_tokens.vocab.ipynb #c017
+# %% ../../nbs/21_tokens.vocab.ipynb #c015
 SPECIAL_TOKENS = ('<|endoftext|>', '<|im_start|>', '<|im_end|>', '<|pad|>')
 MAX_TOKEN_BYTES = 32
 
@@ -55,7 +55,7 @@ def train_bpe(
             f'{n}; give more text or choose vocab_size={n} or less.')
     return bpe
 
-# %% ../../nbs/21_tokens.vocab.ipynb #c025
+# %% ../../nbs/21_tokens.vocab.ipynb #c023
 CHAT_TEMPLATE = r"""{%- for message in messages -%}
 {{- '<|im_start|>' + message['role'] + '\n' -}}
 {%- if message['role'] == 'assistant' -%}
@@ -69,7 +69,7 @@ CHAT_TEMPLATE = r"""{%- for message in messages -%}
 """
 ROLES = ('system', 'user', 'assistant', 'tool')
 
-# %% ../../nbs/21_tokens.vocab.ipynb #c027
+# %% ../../nbs/21_tokens.vocab.ipynb #c025
 class Tokenizer:
     "Text to ids and back, with ChatML control tokens that text cannot forge."
     def __init__(self,
@@ -125,7 +125,7 @@ def train(cls:Tokenizer,
     "Train a tokenizer on `texts`."
     return cls(train_bpe(texts, vocab_size))
 
-# %% ../../nbs/21_tokens.vocab.ipynb #c035
+# %% ../../nbs/21_tokens.vocab.ipynb #c033
 @patch
 def encode(self:Tokenizer,
     text:str # Any text; names of control tokens in it are text as well
@@ -149,7 +149,7 @@ def encode_batch(self:Tokenizer,
                     "encoding can write; repair it with text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace').") from None
         raise
 
-# %% ../../nbs/21_tokens.vocab.ipynb #c040
+# %% ../../nbs/21_tokens.vocab.ipynb #c038
 @patch
 def decode_bytes(self:Tokenizer,
     ids:Iterable[int], # Token ids; ids beyond the vocabulary (rows added to round up a matrix) stand for nothing
@@ -167,7 +167,7 @@ def decode(self:Tokenizer,
     "Turn `ids` back into text."
     return self.decode_bytes(ids, skip_special).decode('utf-8', 'replace')
 
-# %% ../../nbs/21_tokens.vocab.ipynb #c051
+# %% ../../nbs/21_tokens.vocab.ipynb #c049
 _MARK = re.compile('\0(.*?)\0')
 
 class _Generation(Extension):
@@ -211,7 +211,7 @@ def render_chat(
     parts = _MARK.split(_render(template, messages, add_generation_prompt))
     return ''.join(p if i%2==0 else messages[int(p)]['content'] if p.isdigit() else '' for i,p in enumerate(parts))
 
-# %% ../../nbs/21_tokens.vocab.ipynb #c056
+# %% ../../nbs/21_tokens.vocab.ipynb #c054
 def chat_runs(
     messages:list[dict], # See `render_chat`
     template:str, # Jinja source
@@ -232,7 +232,7 @@ def chat_runs(
                     text = []
     return runs + [(None, text)]
 
-# %% ../../nbs/21_tokens.vocab.ipynb #c057
+# %% ../../nbs/21_tokens.vocab.ipynb #c055
 @patch
 def chat_with_mask(self:Tokenizer,
     messages:list[dict], # See `render_chat`
@@ -262,7 +262,7 @@ def chat(self:Tokenizer,
     "The ids of a conversation; see `chat_with_mask`."
     return self.chat_with_mask(messages, add_generation_prompt)[0]
 
-# %% ../../nbs/21_tokens.vocab.ipynb #c060
+# %% ../../nbs/21_tokens.vocab.ipynb #c058
 def tokens_html(
     tokenizer:Tokenizer, # Any tokenizer
     ids:Sequence[int], # Tokens to show
@@ -278,7 +278,7 @@ def tokens_html(
                    f'display:inline-block">{text}</span>' + ('<br>' if text == '⏎' else ''))
     return '<div style="font-family:monospace;line-height:1.7">' + ''.join(out) + '</div>'
 
-# %% ../../nbs/21_tokens.vocab.ipynb #c067
+# %% ../../nbs/21_tokens.vocab.ipynb #c065
 @patch
 def save(self:Tokenizer,
     folder:str|Path # Made if missing

@@ -82,11 +82,14 @@ class Parts(Decoder):
         return block
 
     def hidden(self, input_ids:Tensor, attention_mask:Tensor=None, doc_ids:Tensor=None, cache:KVCache=None)->Tensor:
-        c = self.config
+        c,T = self.config,input_ids.shape[1]
+        require(cache is None, "A model of parts keeps no cache; give it whole sequences.")
+        require(self.places is None or T <= c.max_position_embeddings, f"The sequences have {T} tokens and the table of learned positions "
+                f"{c.max_position_embeddings} rows; give shorter ones, or a model with a larger `max_position_embeddings`.")
         positions,mask = self.layout(input_ids, attention_mask, doc_ids, 0)
         x = self.model.embed_tokens(input_ids)
         if c.positions=='learned': x = x + self.places(positions)
-        if c.positions=='sinusoidal': x = x + c.initializer_range*sinusoidal_positions(input_ids.shape[1], c.hidden_size, device=x.device).to(x.dtype)
+        if c.positions=='sinusoidal': x = x + c.initializer_range*sinusoidal_positions(T, c.hidden_size, device=x.device).to(x.dtype)
         cos,sin = rope_tables(positions if c.positions=='rope' else torch.zeros_like(positions), c.head_dim, c.rope_theta)
         for block in self.model.layers: x = block(x, cos, sin, mask)
         return self.model.norm(x)
@@ -114,7 +117,7 @@ def parts_model(
     init_parts(model)
     return model
 
-# %% ../../nbs/46b_train.anatomy.ipynb #c017
+# %% ../../nbs/46b_train.anatomy.ipynb #c019
 def equal_size(
     config:PartsConfig, # The base
     **parts # What the arm changes
@@ -128,7 +131,7 @@ def equal_size(
     step = (size(high) - size(low))/32
     return replace(arm, intermediate_size=round(32 + (target - size(low))/step))
 
-# %% ../../nbs/46b_train.anatomy.ipynb #c020
+# %% ../../nbs/46b_train.anatomy.ipynb #c022
 def parts_loss(
     model:Parts, # See `llmbook.train.kernels.lm_loss`
     batch:dict, # See `llmbook.train.kernels.lm_loss`

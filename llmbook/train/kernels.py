@@ -126,7 +126,7 @@ class ChunkedLoss(torch.autograd.Function):
             top,wanted = z.amax(-1, keepdim=True),z.gather(1, target)
             p = z.sub_(top).exp_()
             mass = p.sum(-1, keepdim=True)
-            total = total + (mass.log() + top - wanted)[keep].sum()
+            total = total + torch.where(keep, mass.log() + top - wanted, 0.).sum()
             p = p.mul_(keep/mass).scatter_add_(1, target, -keep.to(p.dtype)).to(h.dtype)
             torch.mm(p, w, out=dh[i:i+chunk])
             dw += p.T @ x

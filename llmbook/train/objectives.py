@@ -4,9 +4,8 @@
 
 # %% auto #0
 __all__ = ['OBJECTIVES', 'STATEMENTS', 'RATES', 'Gaps', 'MaskedBatches', 'SpanBatches', 'span_pairs', 'mlm_loss', 'span_loss',
-           'objective_model', 'objective_of', 'step_flops', 'pseudo_bits', 'gap_bits', 'statement_cuts',
-           'statement_pieces', 'bag_of_tokens', 'piece_vectors', 'fit_logistic', 'probe', 'run_objective',
-           'judge_objective']
+           'objective_model', 'objective_of', 'pseudo_bits', 'gap_bits', 'statement_cuts', 'statement_pieces',
+           'bag_of_tokens', 'piece_vectors', 'fit_logistic', 'probe', 'run_objective', 'judge_objective']
 
 # %% ../../nbs/46c_train.objectives.ipynb #c002
 import io, itertools, keyword, math, random, tempfile, tokenize
@@ -20,6 +19,7 @@ from ..model.decoder import Decoder, DecoderConfig
 from ..model.encoder import BertConfig, MaskedLM, mask_tokens
 from ..model.t5 import T5, T5Config, corrupt, random_spans
 from ..tokens.batches import Batches, EvalWindows, TokenStore, write_tokens
+from .ablations import step_flops
 from .kernels import chunked_lm_loss, lm_loss
 from .loop import TrainConfig, evaluate_bpb, train
 
@@ -79,7 +79,7 @@ def span_pairs(
     "Sources and targets as tensors, each with its end token."
     n = max(map(len, spans))
     require(n+2 <= gaps.extra, f"There are {n} spans and {gaps.extra} ids for them and the mask; give `extra` at least {n+2}.")
-    pairs = [corrupt(list(r), s, gaps.first_sentinel) for r,s in zip(rows, spans)]
+    pairs = [corrupt(list(r), s, gaps.first_sentinel, n_sentinels=gaps.extra-1) for r,s in zip(rows, spans)]
     return {k: torch.tensor([p[i] + [gaps.eot_id] for p in pairs]) for i,k in enumerate(('input_ids', 'labels'))}
 
 # %% ../../nbs/46c_train.objectives.ipynb #c012
@@ -102,6 +102,8 @@ def span_loss(
 # %% ../../nbs/46c_train.objectives.ipynb #c014
 OBJECTIVES = 'clm', 'mlm', 'span'
 
+def _known(kind): require(kind in OBJECTIVES, f"The objective is {kind!r}; choose one of {', '.join(OBJECTIVES)}.")
+
 def _build(kind, g, D, L, T, M):
     if kind == 'clm': return Decoder(DecoderConfig(vocab_size=g.total, hidden_size=D, intermediate_size=M, num_hidden_layers=L, num_attention_heads=4,
         num_key_value_heads=2, head_dim=D//4, max_position_embeddings=T))
@@ -119,7 +121,7 @@ def objective_model(
     seq_len:int=128 # Longest window
 )->nn.Module: # As large as the decoder whose feed-forward layers are three times as wide as the model
     "The model that belongs to an objective."
-    require(kind in OBJECTIVES, f"The objective is {kind!r}; choose one of {', '.join(OBJECTIVES)}.")
+    _known(kind)
     def size(kind, M):
         with torch.device('meta'): return sum(p.numel() for p in _build(kind, gaps, width, layers, seq_len, M).parameters())
     M,target = 3*width,size('clm', 3*width)
@@ -135,24 +137,12 @@ def objective_of(
     share:float=.3 # Of the tokens is asked for, where there are gaps
 )->tuple: # What gives the batches, and the loss
     "The data and the loss that belong to an objective."
+    _known(kind)
     if kind == 'clm': return batches,chunked_lm_loss
     if kind == 'mlm': return MaskedBatches(batches, gaps, share, seed),mlm_loss
     return SpanBatches(batches, gaps, share, seed=seed),span_loss
 
-# %% ../../nbs/46c_train.objectives.ipynb #c016
-def step_flops(
-    model:nn.Module, # On a CPU
-    batch:dict, # One batch
-    loss:Callable # `(model, batch)` to a loss
-)->int: # Floating-point operations of the matrix products, forward and backward
-    "What one step costs."
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-    from torch.utils.flop_counter import FlopCounterMode
-    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH): loss(model, batch).backward()
-    model.zero_grad(set_to_none=True)
-    return counter.get_total_flops()
-
-# %% ../../nbs/46c_train.objectives.ipynb #c020
+# %% ../../nbs/46c_train.objectives.ipynb #c018
 @torch.no_grad()
 def pseudo_bits(
     model:MaskedLM, # Fills gaps
@@ -161,18 +151,19 @@ def pseudo_bits(
     batch_size:int=64 # Rows at a time
 )->Tensor: # `(N,)`, `-PLL` in bits
     "Mask each token alone, and add up what it costs. The result is not a code length."
-    asked,total = ~torch.isin(rows, torch.tensor(gaps.special)),torch.zeros(len(rows), dtype=torch.double)
+    new = dict(device=rows.device)
+    asked,total = ~torch.isin(rows, torch.tensor(gaps.special, **new)),torch.zeros(len(rows), dtype=torch.double, **new)
     places = asked.nonzero()
     for at in places.split(batch_size):
         r,t = at.T
-        masked,where = rows[r].clone(),torch.zeros(len(at), rows.shape[1], dtype=torch.bool)
-        masked[torch.arange(len(at)),t] = gaps.mask_id
-        where[torch.arange(len(at)),t] = True
-        nats = F.cross_entropy(model(masked, where=where), rows[r,t], reduction='none')
+        masked,where = rows[r].clone(),torch.zeros(len(at), rows.shape[1], dtype=torch.bool, **new)
+        masked[torch.arange(len(at), **new),t] = gaps.mask_id
+        where[torch.arange(len(at), **new),t] = True
+        nats = F.cross_entropy(model(masked, where=where).float(), rows[r,t], reduction='none')
         total.index_add_(0, r, nats.double()/math.log(2))
     return total
 
-# %% ../../nbs/46c_train.objectives.ipynb #c024
+# %% ../../nbs/46c_train.objectives.ipynb #c022
 @torch.no_grad()
 def gap_bits(
     model:nn.Module, # Any of the three
@@ -190,11 +181,11 @@ def gap_bits(
     for i in range(0, len(rows), batch_size):
         x,g = rows[i:i+batch_size],gone[i:i+batch_size]
         if isinstance(model, T5):
-            pair = span_pairs(x.tolist(), spans[i:i+batch_size], gaps)
-            nats = F.cross_entropy(model(**pair).transpose(1, 2), pair['labels'], reduction='none')
+            pair = {k: v.to(rows.device) for k,v in span_pairs(x.tolist(), spans[i:i+batch_size], gaps).items()}
+            nats = F.cross_entropy(model(**pair).float().transpose(1, 2), pair['labels'], reduction='none')
         else:
             logits = model(x.masked_fill(g, gaps.mask_id)) if isinstance(model, MaskedLM) else model(x).roll(1, 1)
-            nats = F.cross_entropy(logits.transpose(1, 2), x, reduction='none')*g
+            nats = F.cross_entropy(logits.float().transpose(1, 2), x, reduction='none')*g
         out.append(nats.double().sum(1)/math.log(2))
     return torch.cat(out)
 
@@ -265,7 +256,7 @@ def piece_vectors(
     h = [states(x) for x in ids.split(batch_size)]
     return torch.cat([torch.cat((x.mean(1), x[:,-1]), 1) for x in h])
 
-# %% ../../nbs/46c_train.objectives.ipynb #c044
+# %% ../../nbs/46c_train.objectives.ipynb #c043
 def fit_logistic(
     x:Tensor, # Features, `(N, D)`
     y:Tensor, # Classes, `(N,)`
@@ -297,7 +288,7 @@ def probe(
     best = max(grid, key=lambda l2: (right(fits[l2], a, b), l2))
     return dict(accuracy=right(fits[best], b, len(x)), chosen=best, validation=right(fits[best], a, b))
 
-# %% ../../nbs/46c_train.objectives.ipynb #c049
+# %% ../../nbs/46c_train.objectives.ipynb #c048
 RATES = dict(clm={}, mlm={}, span=dict(lr_embed=.05)) # Fields of `TrainConfig` that suit an objective better
 
 def run_objective(
@@ -316,6 +307,7 @@ def run_objective(
     **settings # Fields of `TrainConfig`
 )->dict: # What was spent, and what was reached
     "Train one model with one objective, and judge it."
+    _known(kind)
     g = Gaps(tokenizer.vocab_size, tokenizer.eot_id, tokenizer.pad_id)
     settings = dict(batch_tokens=512, lr_embed=.006, lr_vector=.006, ns_steps=3, ns_method='polar', copies=1) | RATES[kind] | settings
     with tempfile.TemporaryDirectory() as d:

@@ -86,7 +86,6 @@ def best_quintic(
         if abs(old-E) <= 1e-15: break
     return float(a), float(b), float(c)
 
-# %% ../../nbs/40_train.optim.ipynb #c029
 KELLER = (3.4445, -4.7750, 2.0315)
 
 @functools.cache
@@ -112,7 +111,7 @@ def ns_coefficients(
         res.append((a/x, b/x**3, c/x**5))
     return tuple(res)
 
-# %% ../../nbs/40_train.optim.ipynb #c035
+# %% ../../nbs/40_train.optim.ipynb #c034
 def newton_schulz(
     G:Tensor, # One matrix or a batch of them, `(..., R, C)`
     steps:int=5, # See `ns_coefficients`
@@ -132,7 +131,7 @@ def newton_schulz(
     X = X.view(shape).to(G.dtype)
     return X.mT if G.size(-2) > G.size(-1) else X
 
-# %% ../../nbs/40_train.optim.ipynb #c042
+# %% ../../nbs/40_train.optim.ipynb #c040
 def muon_scale(
     shape:tuple[int,...], # Of the matrix; the last two are rows and columns
     rule:str='original' # 'original', 'match_rms_adamw' or 'none'
@@ -144,7 +143,6 @@ def muon_scale(
     require(rule == 'none', f"Unknown Muon scale {rule!r}; use 'original', 'match_rms_adamw' or 'none'.")
     return 1.
 
-# %% ../../nbs/40_train.optim.ipynb #c043
 def muon_step(
     p:Tensor, # Matrix, `(R, C)`, changed in place
     g:Tensor, # Its gradient
@@ -163,7 +161,7 @@ def muon_step(
     decay = p*(u*p > 0) if cautious else p
     p.sub_(lr*weight_decay*decay).sub_(u, alpha=lr*muon_scale(p.shape, scale))
 
-# %% ../../nbs/40_train.optim.ipynb #c049
+# %% ../../nbs/40_train.optim.ipynb #c045
 class Muon(torch.optim.Optimizer):
     "`muon_step` for all matrices at once: those of one shape are orthogonalised in one batch."
     def __init__(self,
@@ -209,7 +207,7 @@ class Muon(torch.optim.Optimizer):
             else: torch._foreach_mul_(ps, 1 - lr*weight_decay)
         torch._foreach_add_(ps, torch._foreach_mul(us, [-lr*muon_scale(p.shape, scale) for p in ps]))
 
-# %% ../../nbs/40_train.optim.ipynb #c057
+# %% ../../nbs/40_train.optim.ipynb #c053
 def split_parameters(
     model:nn.Module, # Any model
     heads:tuple[str,...]=('lm_head',) # Last parts of the names of output layers
@@ -224,7 +222,6 @@ def split_parameters(
         res[kind].append((name, p))
     return res
 
-# %% ../../nbs/40_train.optim.ipynb #c058
 def build_optimizers(
     model:nn.Module, # See `split_parameters`
     optimizer:str='muon', # For the matrices: 'muon' or 'adamw'
@@ -251,7 +248,7 @@ def build_optimizers(
     require(res, 'The model has no trainable parameter; set requires_grad on some.')
     return res
 
-# %% ../../nbs/40_train.optim.ipynb #c066
+# %% ../../nbs/40_train.optim.ipynb #c059
 def _warmup(step, warmup): return min(1., (step+1)/warmup) if warmup else 1.
 
 def warmup_cosine(
@@ -265,7 +262,6 @@ def warmup_cosine(
     x = min(1., (step-warmup) / max(1, total-warmup))
     return final + (1-final) * (1 + math.cos(math.pi*x))/2
 
-# %% ../../nbs/40_train.optim.ipynb #c068
 def warmup_stable_decay(
     step:int, # See `warmup_cosine`
     total:int, # Steps of the whole run
@@ -288,7 +284,7 @@ def warmup_linear(
     "Rise, then fall in a straight line to the end."
     return warmup_stable_decay(step, total, warmup, final, decay=1.)
 
-# %% ../../nbs/40_train.optim.ipynb #c069
+# %% ../../nbs/40_train.optim.ipynb #c060
 SCHEDULES = dict(cosine=warmup_cosine, wsd=warmup_stable_decay, linear=warmup_linear)
 
 def get_schedule(
@@ -298,7 +294,6 @@ def get_schedule(
     require(name in SCHEDULES, f'Unknown schedule {name!r}; use one of: {", ".join(SCHEDULES)}.')
     return SCHEDULES[name]
 
-# %% ../../nbs/40_train.optim.ipynb #c070
 def set_lr(
     optimizers:list, # From `build_optimizers`
     factor:float # From a schedule
@@ -307,7 +302,7 @@ def set_lr(
     for o in optimizers:
         for g in o.param_groups: g['lr'] = factor * g.setdefault('initial_lr', g['lr'])
 
-# %% ../../nbs/40_train.optim.ipynb #c075
+# %% ../../nbs/40_train.optim.ipynb #c065
 def clip_by_norm(
     params:Iterable[Tensor], # Parameters; those without a gradient are passed over
     max_norm:float=1. # Longest length allowed to all gradients together
@@ -319,7 +314,7 @@ def clip_by_norm(
     torch._foreach_mul_(gs, (max_norm/(norm + 1e-6)).clamp(max=1.))
     return norm
 
-# %% ../../nbs/40_train.optim.ipynb #c080
+# %% ../../nbs/40_train.optim.ipynb #c069
 def _named(optimizer):
     "Every parameter with its name, or its number where it has none."
     n = 0
@@ -338,7 +333,6 @@ def state_tensors(
         res |= own | rates | {f'{i}.entries': torch.tensor(len(own))}
     return {k: v.contiguous() for k,v in res.items()}
 
-# %% ../../nbs/40_train.optim.ipynb #c081
 def load_state_tensors(
     optimizers:list, # Built as those that were saved, of any state
     tensors:dict[str,Tensor] # From `state_tensors`, perhaps by way of a file
