@@ -7,7 +7,7 @@ GPT-2's vocabulary: llama.cpp's own test strings and ids; the merges recovered f
 sentencepiece models trained on the Declaration of Human Rights in all languages of the archive, each line of it encoded by
 sentencepiece and by the machine that `read_sentencepiece` makes of the model. Results go to benchmarks/convert.json.
 """
-import argparse, base64, gzip, io, json, sys, tempfile, time, zipfile
+import argparse, base64, gzip, io, json, tempfile, time, zipfile
 from importlib.metadata import version
 from pathlib import Path
 

@@ -2,7 +2,7 @@
 
     python benchmarks/decontaminate.py --benchmarks data/eval/*.jsonl.gz --text python data/c4.jsonl.gz --out benchmarks/decontaminate.json
 """
-import argparse, importlib.metadata, random, shlex, sys, time
+import argparse, importlib.metadata, random, time
 from pathlib import Path
 from llmbook.core import machine_info, peak_memory, write_json
 from llmbook.data.corpus import Document, read_corpus

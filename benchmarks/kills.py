@@ -5,7 +5,7 @@ has been killed so often and has then run to its end. After each kill every file
 
     python benchmarks/kills.py --kills 100
 """
-import argparse, os, random, signal, subprocess, sys, tempfile, time
+import argparse, random, signal, subprocess, sys, tempfile, time
 from pathlib import Path
 from safetensors import safe_open
 from llmbook.core import file_hash, machine_info, read_json, write_json
@@ -43,11 +43,9 @@ def main():
     rng,killed,opened,moments = random.Random(a.seed),0,0,[]
     with tempfile.TemporaryDirectory() as d:
         start = lambda name: subprocess.Popen([sys.executable, '-c', CODE, f'{d}/{name}', str(a.steps)])
-        t = time.perf_counter()
         assert start('through').wait() == 0
-        alone = time.perf_counter() - t
         while killed < a.kills:
-            p,first = start('killed'),time.perf_counter()
+            p = start('killed')
             at = lambda: max([int(f.name[5:]) for f in Path(d, 'killed').glob('step-*')], default=0)
             begun = at()
             while at() == begun and p.poll() is None: time.sleep(.01)

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from llmbook.core import machine_info, write_json
 from llmbook.data.corpus import Document, read_corpus
-from llmbook.data.privacy import Span, by_kind, find_pii, make_cases, redact, score_pii
+from llmbook.data.privacy import Span, by_kind, make_cases, redact, score_pii
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument('--text', nargs='+', default=['python'], help='corpora, as for read_corpus')

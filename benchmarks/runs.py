@@ -9,7 +9,7 @@ import argparse, sys
 from pathlib import Path
 
 from llmbook.book import book, get_preset
-from llmbook.core import machine_info, read_json, write_json
+from llmbook.core import machine_info, write_json
 
 KEYS = ('seed', 'val_bpb', 'baselines', 'torch_bpb')
 

@@ -109,10 +109,12 @@ def gpu()->BookConfig:
 def characters()->BookConfig:
     "One text by the character, two minutes of two cores; the model is of the research profile."
     return BookConfig('characters', PrepareConfig(corpus=''), vocab_size=260, seq_len=256, eval_rows=16, as_it_is=.1, types=(),
-        model=NGramConfig(vocab_size=260, hidden_size=192, intermediate_size=768, num_hidden_layers=4, num_attention_heads=6,
-            num_key_value_heads=6, head_dim=32, max_position_embeddings=1024, sliding_window=None, tie_word_embeddings=False),
-        pretrain=TrainConfig(tokens=1_300_000, batch_tokens=4096, micro_tokens=2048, lr_matrix=.02, lr_embed=.01, lr_vector=.01,
-            ns_method='keller', dtype='float32', save_every=100),
+        lengths=((64, .3), (128, .4), (256, .3)),
+        model=NGramConfig(vocab_size=260, hidden_size=128, intermediate_size=512, num_hidden_layers=4, num_attention_heads=4,
+            num_key_value_heads=4, head_dim=32, max_position_embeddings=1024, sliding_window=None, tie_word_embeddings=False,
+            ngrams=(2, 3, 4, 5, 6), ngram_rows=65_536, ngram_width=48),
+        pretrain=TrainConfig(tokens=1_100_000, batch_tokens=4096, micro_tokens=2048, lr_matrix=.02, lr_embed=.007, lr_vector=.007,
+            ns_method='keller', dtype='bfloat16', save_every=200),
         sft=SFTConfig())
 
 PRESETS = dict(smoke=smoke, laptop=laptop, gpu=gpu, characters=characters)
@@ -146,13 +148,15 @@ def apply_setting(
     old = getattr(config, last)
     if isinstance(old, float) and isinstance(value, str):
         with contextlib.suppress(ValueError): value = float(value)
-    if isinstance(old, tuple): value = tuple(value.split(',') if isinstance(value, str) else value)
+    if isinstance(old, tuple): value = _tuples(value.split(',') if isinstance(value, str) else list(value))
     elif isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool): value = float(value)
     optional = 'None' in str(next(f.type for f in dataclasses.fields(config) if f.name == last))
     require(old is None or isinstance(value, type(old)) or (value is None and optional),
             f'{path} is of type {type(old).__name__}, and {text!r} is not; write one.')
     setattr(config, last, value)
     getattr(config, '__post_init__', lambda: None)()
+
+def _tuples(x): return tuple(map(_tuples, x)) if isinstance(x, (list, tuple)) else x # JSON has lists where settings have tuples
 
 # %% ../nbs/90_book.ipynb #c019
 @dataclass
@@ -204,9 +208,7 @@ def config_from_plain(
     return _with_tuples(BookConfig, d | {k: _with_tuples(cls, d[k]) for k,cls in parts.items()}
                         | dict(sft=_with_tuples(SFTConfig, sft | dict(train=_with_tuples(TrainConfig, sft['train'])))))
 
-def _with_tuples(cls, fields): # JSON has lists where settings have tuples
-    deep = lambda x: tuple(map(deep, x)) if isinstance(x, (list, tuple)) else x
-    return cls(**{k: deep(v) for k,v in fields.items()})
+def _with_tuples(cls, fields): return cls(**{k: _tuples(v) for k,v in fields.items()})
 
 # %% ../nbs/90_book.ipynb #c024
 def run_stages(

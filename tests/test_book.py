@@ -46,6 +46,8 @@ def test_settings_by_name():
     apply_setting(c, 'types=F32,F16')
     test_eq((c.model.hidden_size, c.pretrain.lr_matrix, c.types), (96, 1., ('F32', 'F16')))
     test_eq(c.pretrain.lr_embed, .5)
+    apply_setting(c, 'lengths=[[32, 0.5], [64, 0.5]]')
+    test_eq(c.lengths, ((32, .5), (64, .5)))
     apply_setting(c, 'data.limit_bytes=null')
     test_eq(c.data.limit_bytes, None)
     with expect_fail(LlmbookError, 'of type int'): apply_setting(c, 'vocab_size=null')
@@ -111,7 +113,7 @@ def test_characters_of_one_text():
         c = get_preset('characters')
         c.data.corpus = f'{d}/play.txt'
         for s in ('model.hidden_size=48', 'model.intermediate_size=64', 'model.num_hidden_layers=2', 'model.ngram_rows=500', 'model.ngram_width=8',
-                  'seq_len=32', 'pretrain.tokens=20480', 'pretrain.batch_tokens=512', 'pretrain.micro_tokens=0'): apply_setting(c, s)
+                  'seq_len=32', 'lengths=[[32,1.0]]', 'pretrain.tokens=20480', 'pretrain.batch_tokens=512', 'pretrain.micro_tokens=0'): apply_setting(c, s)
         small = book(c, f'{d}/run', until='pretrain', say=lambda line: None)
         test_eq(config_from_plain(read_json(f'{d}/run/run.json')['config']), c)
         back = load_model(f'{d}/run/pretrain/model')
