@@ -7,3 +7,4 @@ cd "$(dirname "$0")/.."
 .venv/bin/nbdev_test --flags cuda --n_workers 0
 .venv/bin/python -m pytest tests -m cuda || test $? -eq 5
 .venv/bin/python benchmarks/runs.py gpu --seeds 0 1 2 --until pretrain --folder runs/bench
+.venv/bin/python benchmarks/kernels_gpu.py

@@ -60,6 +60,8 @@ from safetensors.torch import load_file
 from llmbook.core import LlmbookError, write_json
 from llmbook.model.decoder import Decoder, DecoderConfig
 from llmbook.model.norms import FeedForward
+from llmbook.model.auto import build, save
+from llmbook.model.ngrams import NGramConfig
 from llmbook.tokens.batches import Batches, TokenStore, write_tokens
 from llmbook.tokens.vocab import Tokenizer
 from llmbook.train.loop import Counting, toy, toy_settings, train
@@ -379,5 +381,12 @@ def test_doctor_of_a_book():
         kept,said = next((folder/'pretrain').glob('step-*/model.safetensors')),[]
         save_tensors(kept, {n: t*math.nan if n.endswith('down_proj.weight') else t for n,t in load_file(kept).items()})
         test_eq([doctor(folder, say=said.append), doctor(folder/'pretrain', say=lambda s: None), doctor(folder, quick=True, say=lambda s: None)], [1, 1, 0])
+        other = build(NGramConfig(vocab_size=tokenizer.vocab_size, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2,
+            num_key_value_heads=2, head_dim=16, sliding_window=None, ngrams=(2, 3), ngram_rows=99, ngram_width=8))
+        write_json(folder/'run.json', dict(config=dict(model=vars(other.config), seq_len=32, seed=0)))
+        save_tensors(kept, dict(other.named_parameters()))
+        test_eq(type(load_patient(folder, 'pretrain')[0]), type(other))
+        save(other, folder/'pretrain/model')
+        test_eq((type(load_patient(folder, 'pretrain')[0]), doctor(folder, say=lambda s: None)), (type(other), 0))
     assert 'where model.layers.0.mlp.down_proj' in said[1]
     said

@@ -24,6 +24,7 @@ from safetensors.torch import load_file
 from ..core import LlmbookError, read_json, require
 from ..model.decoder import Decoder, DecoderConfig
 from ..model.hub import load_pretrained
+from ..model.auto import build, load
 from ..tokens.batches import Batches, TokenStore
 from .kernels import lm_loss
 from .state import read_metrics
@@ -396,12 +397,14 @@ def load_patient(
     tokens,done,kept = folder/'tokenizer'/'train',folder/stage/'model',sorted((folder/stage).glob('step-*/model.safetensors'))
     if not config or not tokens.is_dir(): return None,None
     batches = Batches(TokenStore(tokens), config['seq_len'], max(1, 1024//config['seq_len']), config.get('seed', 0))
-    if (done/'config.json').exists(): return load_pretrained(done, dtype=torch.float32),batches
+    if (done/'config.json').exists():
+        own = read_json(done/'config.json').get('model_type') == 'qwen3'
+        return (load_pretrained if own else load)(done, dtype=torch.float32),batches
     if not kept: return None,batches
     try:
-        model = Decoder(DecoderConfig(**config['model']))
+        model = build(config['model']) if 'model_type' in config['model'] else Decoder(DecoderConfig(**config['model']))
         model.load_state_dict(load_file(kept[-1]), strict=False)
-    except (SafetensorError, OSError, TypeError, RuntimeError): return None,batches
+    except (SafetensorError, OSError, TypeError, RuntimeError, LlmbookError): return None,batches
     return model,batches
 
 def doctor(
