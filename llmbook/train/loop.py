@@ -385,8 +385,9 @@ def evaluate(self:_Loop)->None:
     self.log(val_loss=held['loss'], val_bpb=held['bpb'])
     if self.state['best'] is not None and held['loss'] >= self.state['best']: return
     self.state['best'] = held['loss']
-    with self.averaged(): weights,_ = self.engine.full(self.model, self.optimizers)
-    if self.engine.lead: keep_best(self.folder, weights, dict(step=self.state['step'], val_loss=held['loss'], val_bpb=held['bpb']))
+    with self.averaged():
+        weights,_ = self.engine.full(self.model, self.optimizers)
+        if self.engine.lead: keep_best(self.folder, weights, dict(step=self.state['step'], val_loss=held['loss'], val_bpb=held['bpb']))
 
 @patch
 @contextlib.contextmanager
