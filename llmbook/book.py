@@ -8,7 +8,7 @@ __all__ = ['PRESETS', 'FORMAT', 'SFTConfig', 'BookConfig', 'smoke', 'laptop', 'g
            'write_summary', 'book_stages', 'check_settings', 'book', 'closing']
 
 # %% ../nbs/90_book.ipynb #c002
-import contextlib, dataclasses, functools, importlib.metadata, json, os, shutil, sys, time
+import contextlib, dataclasses, functools, importlib.metadata, json, os, re, shutil, sys, time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -438,6 +438,7 @@ def check_settings(
     until:str='' # Last stage wanted; all by default
 )->None:
     "Raise `LlmbookError` for what would otherwise fail after training."
+    require(re.fullmatch(r'ddp|tensor|(fsdp|zero2)(/[1-9]\d*)?', config.share), f'share is {config.share!r}; use ddp, fsdp, zero2 or tensor, or fsdp/2 for tensor groups of 2.')
     research = config.model.profile == 'research'
     require(not research or until in ('data', 'baselines', 'tokenizer', 'pretrain'), 'A model of the research profile goes no further than '
             'pre-training: no other program has its parts; run `llmbook pretrain`, or choose another preset.')

@@ -243,8 +243,13 @@ def plan(
     price:float=0., # Of an hour
 )->None:
     "Memory, time and money of a training run, before it begins."
-    from llmbook.train.scaling import plan_command
-    plan_command(width, layers, vocab, seq_len, tokens, batch_tokens, dtype, optimizer, recompute, machine, share, price)
+    from llmbook.model.decoder import DecoderConfig
+    from llmbook.train.scaling import plan as needs, plan_table, this_machine
+    require(width > 0 and width%64 == 0, f'The width is {width}; make it a multiple of 64, the width of a head.')
+    H = width//64
+    config = DecoderConfig(vocab_size=vocab, hidden_size=width, intermediate_size=-(-8*width//3//256)*256, num_hidden_layers=layers, head_dim=64,
+        num_attention_heads=H, num_key_value_heads=next(g for g in (H//4, H//3, H//2, H) if g and H%g == 0), max_position_embeddings=seq_len)
+    print(plan_table(needs(config, tokens, batch_tokens, seq_len, 0, dtype, optimizer, recompute, this_machine() if machine == 'here' else machine, share, price)))
 
 def doctor(
     run, # Folder of a run, finished or not

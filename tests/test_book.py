@@ -101,6 +101,7 @@ def test_settings_that_cannot_be_exported_are_refused_first():
         refused('has 272 entries and model.vocab_size is 256', tokenizer=f'{d}/own', model=dataclasses.replace(get_preset('smoke').model, vocab_size=256))
         check_settings(dataclasses.replace(get_preset('smoke'), tokenizer=f'{d}/own'))
         check_settings(dataclasses.replace(get_preset('smoke'), tokenizer=f'{d}/tokenizer.json', types=()))
+    refused("share is 'ring'", share='ring')
     refused("types names 'Q4_X'", types=('F32', 'Q4_X'))
     refused('intermediate_size is 100', model=dataclasses.replace(get_preset('smoke').model, intermediate_size=100))
     refused('no further than pre-training', until='', model=get_preset('characters').model)

@@ -68,7 +68,8 @@ def test_bad_input_is_one_sentence_and_two():
                  ('book', '--run', f'{d}/a', '--preset', 'huge'): "Unknown preset 'huge'",
                  ('book', '--run', f'{d}/b', '--preset', 'smoke', '--corpus', f'{d}/none'): 'none',
                  ('info', f'{d}/none'): 'There is no', ('chat', f'{d}/none'): 'There is no',
-                 ('generate', '--run', f'{d}/none'): 'holds no run', ('plan', '--width', '100'): 'multiple of 64', ('doctor', f'{d}/none'): 'none'}
+                 ('generate', '--run', f'{d}/none'): 'holds no run', ('plan', '--width', '100'): 'multiple of 64', ('plan', '--tokens', '-5'): 'tokens is -5',
+                 ('book', '--run', f'{d}/c', '--preset', 'smoke', '--share', 'ring'): "share is 'ring'", ('doctor', f'{d}/none'): 'none'}
         for argv,words in cases.items():
             code,err = answer(*argv)
             test_eq((code, err.count('\n'), words in err), (2, 1, True))

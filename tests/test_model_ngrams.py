@@ -110,7 +110,7 @@ def test_counts_and_refusals():
     model,_ = small(tie_word_embeddings=False)
     test_eq(count_parameters(model.config), sum(p.numel() for p in model.parameters()))
     with expect_fail(LlmbookError, 'embeddings of n-grams'): check_export(model.config)
-    for bad,words in ((dict(ngrams=(3, 2)), 'rising sizes'), (dict(ngrams=(1, 2)), 'rising sizes'), (dict(ngrams=()), 'rising sizes'), (dict(ngram_rows=0), 'above 0')):
+    for bad,words in ((dict(ngrams=(3, 2)), 'rising sizes'), (dict(ngrams=(1, 2)), 'rising sizes'), (dict(ngrams=()), 'rising sizes'), (dict(ngrams=('a', 'b')), 'rising sizes'), (dict(ngram_rows=0), 'above 0')):
         with expect_fail(LlmbookError, words): NGramConfig(**bad)
     sum(p.numel() for p in model.ngrams.parameters())/count_parameters(model.config)
 

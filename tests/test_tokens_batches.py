@@ -213,6 +213,7 @@ def test_sequences_grow_and_tokens_stay():
         shapes = [tuple(growing.batch(s)['labels'].shape) for s in range(9)]
         assert_close(growing.batch(5), plain.batch(1))
     test_eq(shapes, [(16, 16)]*4 + [(4, 64)]*2 + [(2, 128)]*3)
+    with expect_fail(LlmbookError, 'The lengths hold [0, 1]'): GrowingBatches(store, [[0, 1]], 256, 8)
     with expect_fail(LlmbookError, 'add up to 1'): GrowingBatches(store, [(16, .5), (64, .4)], 256, 8)
     shapes[0],shapes[-1]
 

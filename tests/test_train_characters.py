@@ -25,6 +25,7 @@ def test_nothing_is_changed():
         with expect_fail(LlmbookError, 'is not UTF-8'): keep_as_it_is(f'{d}/latin.txt', d)
         with expect_fail(LlmbookError, 'too few'): halves('a')
         with expect_fail(LlmbookError, 'no file'): keep_as_it_is(f'{d}/none.txt', d)
+        with expect_fail(LlmbookError, 'no text'): keep_as_it_is('', d)
     test_eq(train + held, play)
     test_eq(len(train), int(.8*len(play)))
     stats['splits']['validation']

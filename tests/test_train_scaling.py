@@ -9,7 +9,6 @@ from llmbook.train.scaling import (
     this_machine,
     plan,
     plan_table,
-    plan_command,
     byte_text,
     shape,
     learn,
@@ -22,7 +21,7 @@ from llmbook.train.scaling import (
     by_width)
 
 # %% ../nbs/44_train.scaling.ipynb #c003
-import contextlib, io, math, tempfile
+import math, tempfile
 from pathlib import Path
 import numpy as np
 import torch
@@ -94,11 +93,11 @@ def test_plan_adds_up():
     with expect_fail(LlmbookError, 'Unknown machine'): plan(gpt, machine='abacus')
 
 # %% ../nbs/44_train.scaling.ipynb #c026
-def test_plan_command_prints_a_plan():
-    with contextlib.redirect_stdout(io.StringIO()) as out: p = plan_command(256, 4, 4096, 256, machine='here', batch_tokens=4096)
-    assert '| machine | this machine (cpu) |' in out.getvalue() and '| memory |' in out.getvalue()
-    assert p['fits'] and p['seconds'] > 0
-    with expect_fail(LlmbookError, 'multiple of 64'): plan_command(100)
+def test_plan_for_this_machine():
+    p = plan(SHAPES[0], batch_tokens=4096, seq_len=256, machine=this_machine())
+    assert p['fits'] and p['seconds'] > 0 and '| machine | this machine (cpu) |' in plan_table(p)
+    for bad,words in ((dict(tokens=-5), 'tokens is -5'), (dict(batch_tokens=10), 'fewer than a sequence of 1024'), (dict(share=0.), 'share is 0.0'), (dict(machine='moon'), "Unknown machine 'moon'")):
+        with expect_fail(LlmbookError, words): plan(SHAPES[0], **dict(seq_len=1024) | bad)
 
 # %% ../nbs/44_train.scaling.ipynb #c032
 def test_learn_is_deterministic_and_reads_once():

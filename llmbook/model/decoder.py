@@ -32,7 +32,7 @@ class DecoderConfig:
     tie_word_embeddings:bool=True # Read and write with one matrix?
     initializer_range:float=0.02 # Standard deviation of the embeddings when drawn
     output_init_scale:float=0. # Factor on `o_proj` and `down_proj` when drawn; zero makes each block begin as the identity
-    profile:str='export' # `export` runs in transformers, vLLM and llama.cpp; `research` need not
+    profile:str='export' # `export` runs in transformers and llama.cpp; `research` need not
 
     def __post_init__(self):
         for name in ('vocab_size', 'hidden_size', 'intermediate_size', 'num_hidden_layers', 'num_attention_heads',
@@ -167,7 +167,7 @@ def check_export(
     config:DecoderConfig # Shape of the model
 ):
     "Raise `LlmbookError`, with the reason, unless `config` can become a Hugging Face and a GGUF model."
-    require(config.profile=='export', f"profile is {config.profile!r}, whose parts exist in no other runtime; "
+    require(config.profile=='export', f"profile is {config.profile!r}, which no other program runs; "
             "train with profile='export' to export.")
     rows = dict(hidden_size=config.hidden_size, intermediate_size=config.intermediate_size,
                 attention_width=config.num_attention_heads*config.head_dim)

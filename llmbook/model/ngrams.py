@@ -74,7 +74,7 @@ class NGramConfig(ResearchConfig):
     def __post_init__(self):
         super().__post_init__()
         self.ngrams = tuple(self.ngrams)
-        require(self.ngrams and min(self.ngrams)>1 and list(self.ngrams)==sorted(set(self.ngrams)), f"ngrams is {self.ngrams}; give rising sizes of 2 and more.")
+        require(all(type(n) is int for n in self.ngrams) and self.ngrams and min(self.ngrams)>1 and list(self.ngrams)==sorted(set(self.ngrams)), f"ngrams is {self.ngrams}; give rising sizes of 2 and more.")
         require(self.ngram_rows>0 and self.ngram_width>0, f"ngram_rows is {self.ngram_rows} and ngram_width {self.ngram_width}; give two numbers above 0.")
 
     def sizes(self)->list: return [table_size(n, self.vocab_size, self.ngram_rows) for n in self.ngrams] # Rows of each table

@@ -224,6 +224,8 @@ class GrowingBatches:
         rank:int=0, # See `Batches`
         world:int=1 # See `Batches`
     ):
+        odd = [p for p in lengths if not (isinstance(p, (tuple, list)) and len(p)==2 and type(p[0]) is int and p[0]>0 and isinstance(p[1], (int, float)))]
+        require(not odd, f'The lengths hold {odd and odd[0]!r}; give pairs of a sequence length above 0 and a share of the steps.')
         shares = [share for _,share in lengths]
         require(shares and min(shares) > 0 and abs(sum(shares)-1) < 1e-6, f'The shares of the lengths {lengths} must be positive and add up to 1.')
         self.starts = [round(sum(shares[:i])*steps) for i in range(len(shares))]

@@ -27,6 +27,7 @@ def keep_as_it_is(
     held_out:float=.1 # See `halves`
 )->dict: # Statistics, as `llmbook.data.prepare.prepare` gives them
     "Make a run's data of one text without changing it."
+    require(str(path), 'There is no text to take as it is; name one file with --corpus.')
     path,data = Path(path),Path(run_dir)/'data'
     require(path.is_file(), f'There is no file {path}; name one text with --corpus.')
     try: text = path.read_bytes().decode('utf-8')
