@@ -90,14 +90,14 @@ def main():
     preset = get_preset('characters')
     budgets = [(SHORT['tokens'], SHORT['settings']), (preset.pretrain.tokens, [])]
     result = read_json(a.out) if a.out.exists() else dict(rows=[])
-    result |= dict(command=f'python benchmarks/characters.py data/tinyshakespeare.txt --nanogpt ../nanoGPT --seeds {" ".join(map(str, a.seeds))}',
+    result |= dict(command=f'python benchmarks/characters.py data/tinyshakespeare.txt --nanogpt ../nanoGPT --seeds {" ".join(map(str, a.seeds))}' + ''.join(f' --set {s}' for s in a.set),
                    machine=machine_info(), threads=torch.get_num_threads(), torch=torch.__version__, nanogpt=CPU_RECIPE)
     for seed in a.seeds:
         jobs = [(lambda t=t, more=more: ours(text, t, seed, [*more, *a.set])) for t,more in budgets] + ([lambda: nanogpt(a.nanogpt, a.text, seed)] if a.nanogpt else [])
         for job in jobs:
             row = job()
             row['load'] = os.getloadavg()[0]
-            same = lambda r: all(r.get(k) == row.get(k) for k in ('system', 'seed', 'tokens'))
+            same = lambda r: all(r.get(k) == row.get(k) for k in ('system', 'seed', 'tokens', 'settings'))
             result['rows'] = [r for r in result['rows'] if not same(r)] + [row]
             print(row, flush=True)
             write_json(a.out, result)

@@ -1,6 +1,6 @@
 """A small run killed a hundred times at random moments: is the end the same, and is every file whole?
 
-One process trains without a break. Another is killed (SIGKILL) after a random time and started again with the same command, until it
+One process trains without a break. Another is killed (SIGKILL) at a random moment of the tenth of a second after a new checkpoint, and started again with the same command, until it
 has been killed so often and has then run to its end. After each kill every file that stands in the run's folder is opened.
 
     python benchmarks/kills.py --kills 100
@@ -58,10 +58,10 @@ def main():
             moments.append(at())
             opened += whole(f'{d}/killed')
         assert start('killed').wait() == 0
-        names = sorted(f.relative_to(f'{d}/through').as_posix() for f in Path(d, 'through').rglob('*.safetensors'))
+        names = sorted(f.relative_to(f'{d}/through').as_posix() for f in Path(d, 'through').rglob('*') if f.suffix == '.safetensors' or f.name == 'numbers.json')
         same = {n: file_hash(f'{d}/through/{n}') == file_hash(f'{d}/killed/{n}') for n in names}
         left = [f.name for f in Path(d, 'killed').rglob('.*')]
-        losses = [[(r['step'], r.get('loss')) for r in read_metrics(f'{d}/{n}/metrics.jsonl')] for n in ('through', 'killed')]
+        losses = [[(r['step'], r.get('loss'), r.get('val_loss')) for r in read_metrics(f'{d}/{n}/metrics.jsonl')] for n in ('through', 'killed')]
     result = dict(command=f'python benchmarks/kills.py --kills {a.kills} --steps {a.steps}', machine=machine_info(), kills=killed, files_opened=opened,
                   checkpoints_at_kills=moments, same_bytes=same, same_losses=losses[0] == losses[1], left_over=left)
     print({k: v for k,v in result.items() if k != 'checkpoints_at_kills'})

@@ -24,6 +24,7 @@ def main():
                 stages.setdefault(line.split(':')[0].strip(), []).append(round(time.perf_counter()-t, 2))
                 if 'pretrain' in line: break
             while not (metrics.exists() and metrics.stat().st_size) and p.poll() is None: time.sleep(.005)
+            assert metrics.exists() and metrics.stat().st_size, 'the command ended before its first step'
             seconds.append(round(time.perf_counter()-t, 2))
             p.send_signal(signal.SIGKILL)
             p.wait()

@@ -19,6 +19,6 @@ SHARE=${SHARE:-fsdp}         # ddp, fsdp, zero2, tensor, or fsdp/8 for tensor gr
 HEAD=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 
 srun --kill-on-bad-exit=1 .venv/bin/torchrun \
-    --nnodes "$SLURM_JOB_NUM_NODES" --nproc-per-node 8 --max-restarts 3 \
+    --nnodes "$SLURM_JOB_NUM_NODES" --nproc-per-node 8 --max-restarts 3 --shutdown-timeout 110 \
     --rdzv-backend c10d --rdzv-id "$SLURM_JOB_ID" --rdzv-endpoint "$HEAD:29500" \
     -m llmbook pretrain --run-dir "$RUN" --preset "$PRESET" --share "$SHARE"

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PRESETS', 'FORMAT', 'SFTConfig', 'BookConfig', 'smoke', 'laptop', 'gpu', 'characters', 'get_preset', 'apply_setting',
-           'Stage', 'Run', 'config_from_plain', 'run_stages', 'load_model', 'best_file', 'ask', 'summarise',
-           'write_summary', 'book_stages', 'check_settings', 'book', 'closing']
+           'Stage', 'Run', 'config_from_plain', 'run_stages', 'best_file', 'ask', 'summarise', 'write_summary',
+           'book_stages', 'check_settings', 'book', 'closing']
 
 # %% ../nbs/90_book.ipynb #c002
 import contextlib, dataclasses, functools, importlib.metadata, json, os, re, shutil, sys, time
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 import gguf, torch
 from . import __version__
-from .core import (Progress, atomic_open, derive_seed, machine_info, peak_memory, pick_device, read_json,
+from .core import (LlmbookError, Progress, atomic_open, derive_seed, machine_info, peak_memory, pick_device, pick_dtype, read_json,
                           read_jsonl, require, stable_hash, to_plain, write_json)
 from .bits import baselines
 from .data.corpus import corpus_print
@@ -27,10 +27,12 @@ from .model.families import count_parameters, flops_per_token
 from .model.ngrams import NGramConfig
 from .model.generate import Sampling, stream_text
 from .model.hub import load_pretrained, save_pretrained
-from .model.auto import FAMILIES, build, load, save
-from .train.loop import Engine, TrainConfig, evaluate_bpb, read_metrics, train
+from .model.auto import FAMILIES, build, save
+from .train.loop import FREE, Engine, TrainConfig, evaluate_bpb, read_metrics, train
 from .train.watch import matmul_peak, watch
 from .train.characters import keep_as_it_is
+from .train.optim import ns_coefficients
+from .train.state import check_trackers
 from .tune.sft import SFTBatches, complete, encode_pairs, heldout_loss, make_pairs, questions, stop_rate
 from .judge.report import model_card, write_report
 from .shrink.gguf import LlamaCpp, export, parity_strings
@@ -73,7 +75,7 @@ class BookConfig:
 
 # %% ../nbs/90_book.ipynb #c010
 def smoke()->BookConfig:
-    "A run of seconds, for tests: a tenth of a megabyte of text and a model of 140 thousand parameters."
+    "A run of seconds, for tests: 0.4 megabytes of text and a model of 130 thousand parameters."
     return BookConfig('smoke', PrepareConfig(limit_bytes=400_000), vocab_size=512, seq_len=64, eval_rows=16,
         model=DecoderConfig(vocab_size=512, hidden_size=64, intermediate_size=128, num_hidden_layers=2,
             num_attention_heads=2, num_key_value_heads=1, head_dim=64, max_position_embeddings=256),
@@ -96,7 +98,7 @@ def laptop()->BookConfig:
 
 # %% ../nbs/90_book.ipynb #c012
 def gpu()->BookConfig:
-    "One GPU and ten minutes."
+    "One GPU; not timed yet."
     return BookConfig('gpu', PrepareConfig(), vocab_size=8192, seq_len=1024, eval_rows=32,
         model=DecoderConfig(vocab_size=8192, hidden_size=768, intermediate_size=2048, num_hidden_layers=12,
             num_attention_heads=12, num_key_value_heads=4, head_dim=64, max_position_embeddings=2048),
@@ -148,10 +150,10 @@ def apply_setting(
     old = getattr(config, last)
     if isinstance(old, float) and isinstance(value, str):
         with contextlib.suppress(ValueError): value = float(value)
-    if isinstance(old, tuple): value = _tuples(value.split(',') if isinstance(value, str) else list(value))
+    if isinstance(old, tuple): value = _tuples(value.split(',') if isinstance(value, str) else value)
     elif isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool): value = float(value)
     optional = 'None' in str(next(f.type for f in dataclasses.fields(config) if f.name == last))
-    require(old is None or isinstance(value, type(old)) or (value is None and optional),
+    require(old is None or isinstance(value, type(old)) and (isinstance(old, bool) or not isinstance(value, bool)) or (value is None and optional),
             f'{path} is of type {type(old).__name__}, and {text!r} is not; write one.')
     setattr(config, last, value)
     getattr(config, '__post_init__', lambda: None)()
@@ -184,7 +186,7 @@ class Run:
             require(isinstance(old, dict) and old.get('format') == FORMAT, f'{folder} is a run of another version of llmbook '
                     f'(format {old.get("format") if isinstance(old, dict) else "unknown"}, this one writes {FORMAT}); choose another folder.')
         else: require(config is not None, f'{folder} holds no run (run.json is missing); make one with: llmbook book --run {folder}')
-        self.config = config or config_from_plain(read_json(stored)['config'])
+        self.config = config or config_from_plain(read_json(stored).get('config'))
         require(stored.exists() or not self.folder.exists() or not any(self.folder.iterdir()),
                 f'{folder} is not empty and holds no run; choose another folder.')
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -202,6 +204,11 @@ def config_from_plain(
     plain:dict # What `to_plain` made of a `BookConfig`
 )->BookConfig:
     "Read settings back."
+    try: return _config_from_plain(plain)
+    except (KeyError, TypeError, AttributeError) as e:
+        raise LlmbookError(f'These settings of a run cannot be read ({type(e).__name__}: {e}); delete run.json, or choose another folder.') from None
+
+def _config_from_plain(plain):
     d,sft = dict(plain),dict(plain['sft'])
     kind = d['model'].get('model_type')
     parts = dict(data=PrepareConfig, model=FAMILIES[kind].config if kind else DecoderConfig, pretrain=TrainConfig, sampling=Sampling)
@@ -220,8 +227,8 @@ def run_stages(
     "Run what is not done yet, in order."
     records,keys,wanted = {},_keys(run.config, stages),_wanted(stages, until)
     for i,s in enumerate(wanted, 1):
-        done,key = run.record(s.name),keys[s.name]
-        if done and done['key'] == key and (not s.folder or (run.folder/s.folder).is_dir()):
+        done,key = _finished(run, s, keys[s.name]),keys[s.name]
+        if done:
             say(f'[{i}/{len(wanted)}] {s.name}: done before')
             records[s.name] = done
             continue
@@ -239,9 +246,11 @@ def _keys(config, stages):
     for s in stages: keys[s.name] = stable_hash([s.name, FORMAT, s.settings(config), [keys[n] for n in s.needs]])
     return keys
 
-def _up_to_date(run, stages, keys):
-    done = {s.name: run.record(s.name) for s in stages}
-    return {n: r for n,r in done.items() if r and r['key'] == keys[n]}
+def _finished(run, s, key): # Its record, if it is of these settings and its folder is still there
+    done = run.record(s.name)
+    return done if done and done['key'] == key and (not s.folder or (run.folder/s.folder).is_dir()) else None
+
+def _up_to_date(run, stages, keys): return {s.name: r for s in stages if (r := _finished(run, s, keys[s.name]))}
 
 def _wanted(stages, until):
     names = [s.name for s in stages]
@@ -255,7 +264,7 @@ def _own_folder(folder, key):
     mark = folder/'.stage-key'
     if folder.exists() and (not mark.exists() or mark.read_text() != key): shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    mark.write_text(key)
+    if not mark.exists(): mark.write_text(key)
 
 # %% ../nbs/90_book.ipynb #c031
 def _texts(run_dir, split): return (row['text'] for row in read_split(run_dir/'data', split))
@@ -283,11 +292,13 @@ def _windows(config, run_dir, max_tokens=None):
 def _train(config, run_dir, engine):
     "A new model, trained, and the numbers of its training; every rank calls it."
     torch.manual_seed(derive_seed(config.seed, 'init'))
-    model,store = (Decoder if type(config.model) is DecoderConfig else build)(config.model).to(pick_device()),TokenStore(run_dir/'tokenizer'/'train')
+    model,store = build(config.model).to(pick_device()),TokenStore(run_dir/'tokenizer'/'train')
     require(store.vocab_size <= config.model.vocab_size, f'The vocabulary has {store.vocab_size} entries and model.vocab_size is '
             f'{config.model.vocab_size}; make it as large.')
     batches = GrowingBatches(store, config.lengths or [(config.seq_len, 1.)], config.pretrain.batch_tokens, config.pretrain.steps, derive_seed(config.seed, 'order'))
-    probes = watch(10, flops_per_token(config.model, config.seq_len), matmul_peak(pick_device())) if config.watch else ()
+    device,kind = pick_device(),config.pretrain.dtype
+    dtype = pick_dtype(device) if kind == 'auto' else getattr(torch, kind)
+    probes = watch(10, flops_per_token(config.model, config.seq_len), matmul_peak(device, dtype)) if config.watch else ()
     numbers = train(model, batches, config.pretrain, run_dir/'pretrain', _windows(config, run_dir, 20_000), label='pretrain', track=config.track,
                     probes=probes, engine=engine)
     if engine.world == 1: return model,numbers
@@ -308,13 +319,6 @@ def _save(model, folder, tokenizer):
     if type(model) is Decoder: return save_pretrained(model, folder, tokenizer)
     save(model, folder)
     tokenizer.save(folder)
-
-def load_model(
-    folder:str|Path # A run's model
-)->torch.nn.Module: # In evaluation mode
-    "The model of a stage, of whatever family."
-    hf = read_json(Path(folder)/'config.json')
-    return (load_pretrained if hf.get('model_type') == 'qwen3' else load)(folder)
 
 # %% ../nbs/90_book.ipynb #c035
 def _askable(config, run_dir, tokenizer):
@@ -408,7 +412,7 @@ def write_summary(
     "Write `summary.json`, `report.html` and, beside exported weights, the model card."
     s = summarise(run, records)
     old = read_json(run.folder/'summary.json') if (run.folder/'summary.json').exists() else {}
-    s |= {k: v for k,v in old.items() if k.startswith('eval_')}
+    s |= {k: v for k,v in old.items() if k.startswith('eval_') and v.get('key') in {r['key'] for r in records.values()}}
     s['peak_memory'] = max(s['peak_memory'], old.get('peak_memory', 0))
     write_json(run.folder/'summary.json', s)
     write_report(s, _metrics(run.folder), run.folder/'report.html')
@@ -417,6 +421,8 @@ def write_summary(
     return s
 
 # %% ../nbs/90_book.ipynb #c042
+def _fixed(c): return {k: v for k,v in to_plain(c).items() if k not in FREE} # What a training run's result depends on
+
 def book_stages(
     engine:Engine=Engine() # Where pre-training is computed
 )->list[Stage]:
@@ -425,9 +431,9 @@ def book_stages(
         Stage('data', 'data', (), lambda c: (c.data, corpus_print(c.data.corpus), *([c.as_it_is] if c.as_it_is else [])), _data, 'read, clean, filter, deduplicate and split the corpus'),
         Stage('baselines', '', ('data',), lambda c: None, _baselines, 'what simpler methods get on the held-out text'),
         Stage('tokenizer', 'tokenizer', ('data',), lambda c: (c.vocab_size, corpus_print(c.tokenizer) if c.tokenizer else ''), _tokenizer, 'train the vocabulary and tokenise'),
-        Stage('pretrain', 'pretrain', ('tokenizer',), lambda c: (c.model, c.pretrain, c.seq_len, c.lengths, c.eval_rows, c.seed), functools.partial(_pretrain, engine=engine),
+        Stage('pretrain', 'pretrain', ('tokenizer',), lambda c: (c.model, _fixed(c.pretrain), c.seq_len, c.lengths, c.eval_rows, c.seed), functools.partial(_pretrain, engine=engine),
               'train from random weights'),
-        Stage('sft', 'sft', ('pretrain',), lambda c: (c.sft, c.seed, corpus_print(c.sft.chats) if c.sft.chats else ''), _sft,
+        Stage('sft', 'sft', ('pretrain',), lambda c: (to_plain(c.sft) | dict(train=_fixed(c.sft.train)), c.seed, c.sampling, corpus_print(c.sft.chats) if c.sft.chats else ''), _sft,
               'fine-tune on questions and answers'),
         Stage('export', 'export', ('sft',), lambda c: (c.types, c.export_tokens, c.parity_strings, c.sampling, c.name), _export,
               'write Hugging Face and GGUF files and compare them with torch')]
@@ -439,9 +445,14 @@ def check_settings(
 )->None:
     "Raise `LlmbookError` for what would otherwise fail after training."
     require(re.fullmatch(r'ddp|tensor|(fsdp|zero2)(/[1-9]\d*)?', config.share), f'share is {config.share!r}; use ddp, fsdp, zero2 or tensor, or fsdp/2 for tensor groups of 2.')
+    longest = max([config.seq_len, *(T for T,*_ in config.lengths if type(T) is int)]) if all(isinstance(p, tuple) for p in config.lengths) else config.seq_len
+    require(config.eval_rows > 0, f'eval_rows is {config.eval_rows}; give 1 or more.')
+    require(config.pretrain.batch_tokens >= longest, f'pretrain.batch_tokens is {config.pretrain.batch_tokens}, fewer than a sequence of {longest}; make it larger.')
+    check_trackers(config.track)
+    for c in (config.pretrain, config.sft.train): ns_coefficients(c.ns_method, c.ns_steps)
     research = config.model.profile == 'research'
     require(not research or until in ('data', 'baselines', 'tokenizer', 'pretrain'), 'A model of the research profile goes no further than '
-            'pre-training: no other program has its parts; run `llmbook pretrain`, or choose another preset.')
+            'pre-training: no other program runs it; run `llmbook pretrain`, or choose another preset.')
     if research or not config.types: return
     known = [t.name.split('_', 1)[1] for t in gguf.LlamaFileType if t.name != 'GUESSED']
     odd = [t for t in config.types if t not in known]
@@ -479,8 +490,9 @@ def book(
 
 def _before(config, run_dir, stages, say): # What the lead does before the ranks begin to train
     run = Run(run_dir, config)
-    run_stages(run, stages, 'tokenizer', say)
-    if 'pretrain' not in _up_to_date(run, stages, _keys(config, stages)): _own_folder(run.folder/'pretrain', _keys(config, stages)['pretrain'])
+    if 'pretrain' in run_stages(run, stages, 'tokenizer', say): return
+    (run.folder/'stages/pretrain.json').unlink(missing_ok=True) # Before the others look
+    _own_folder(run.folder/'pretrain', _keys(config, stages)['pretrain'])
 
 def _follow(config, run_dir, stages, engine): # What every other rank does
     done = Path(run_dir)/'stages/pretrain.json'

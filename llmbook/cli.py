@@ -42,7 +42,7 @@ def _settings(run, corpus='', preset='', seed=None, name='', chats='', track='',
     stored = Path(run)/'run.json'
     if stored.exists() and not preset:
         old = read_json(stored)
-        config = config_from_plain(old['config']) if isinstance(old, dict) and old.get('format') == 1 else get_preset()
+        config = config_from_plain(old.get('config')) if isinstance(old, dict) and old.get('format') == 1 else get_preset()
     else: config = get_preset(preset or 'auto')
     if data:
         from llmbook.data.prepare import load_prepare_config
@@ -64,13 +64,13 @@ def _settings(run, corpus='', preset='', seed=None, name='', chats='', track='',
 def book(
     run:str='runs/default', # Folder of the run; the same command continues it
     corpus:str='', # 'python', a file, a folder, a glob, 'hf:NAME', 'https://SITE', or a mixture '0.7*A + 0.3*B' [python]
-    preset:str='', # smoke, laptop, gpu or auto [auto]
+    preset:str='', # smoke, laptop, gpu, characters or auto [auto]
     seed:int=None, # Of everything random [0]
     name:str='', # Of the model [llmbook]
     chats:str='', # Your own conversations to fine-tune on, .jsonl
     track:str='', # Send metrics to wandb or tensorboard as well
     watch:bool=False, # Log gradients, updates and activations too, for the doctor
-    share:str='ddp', # How the ranks of torchrun share pre-training: ddp, fsdp, zero2, tensor
+    share:str='ddp', # How the ranks of torchrun share pre-training: ddp, fsdp, zero2, tensor, or fsdp/2 for tensor groups of 2
     data:str='', # Settings of the data pipeline, a JSON file: see `llmbook.data.prepare.load_prepare_config`
     tokenizer:str='', # A tokenizer of your own: tokenizer.json, tiktoken or SentencePiece
     set:list=[], # One setting, as pretrain.tokens=1000000; may be repeated
@@ -85,12 +85,12 @@ def _until(stage, doc):
     def command(
         run:str='runs/default', # Folder of the run; the same command continues it
         corpus:str='', # 'python', a file, a folder, a glob, 'hf:NAME', 'https://SITE', or a mixture '0.7*A + 0.3*B' [python]
-        preset:str='', # smoke, laptop, gpu or auto [auto]
+        preset:str='', # smoke, laptop, gpu, characters or auto [auto]
         seed:int=None, # Of everything random [0]
         chats:str='', # Your own conversations to fine-tune on, .jsonl
         track:str='', # Send metrics to wandb or tensorboard as well
-    watch:bool=False, # Log gradients, updates and activations too, for the doctor
-    share:str='ddp', # How the ranks of torchrun share pre-training: ddp, fsdp, zero2, tensor
+        watch:bool=False, # Log gradients, updates and activations too, for the doctor
+        share:str='ddp', # How the ranks of torchrun share pre-training: ddp, fsdp, zero2, tensor, or fsdp/2 for tensor groups of 2
         data:str='', # Settings of the data pipeline, a JSON file: see `llmbook.data.prepare.load_prepare_config`
         tokenizer:str='', # A tokenizer of your own: tokenizer.json, tiktoken or SentencePiece
         set:list=[], # One setting, as pretrain.tokens=1000000; may be repeated
@@ -108,9 +108,10 @@ def evaluate(
 )->None:
     "Bits per byte of a run's model on held-out text."
     import tempfile
-    from llmbook.book import Run, load_model
+    from llmbook.book import Run
     from llmbook.data.corpus import Document, read_corpus
     from llmbook.data.prepare import read_split
+    from llmbook.model.auto import load
     from llmbook.tokens.batches import EvalWindows, TokenStore, write_tokens
     from llmbook.tokens.vocab import Tokenizer
     from llmbook.train.loop import evaluate_bpb
@@ -121,8 +122,8 @@ def evaluate(
     with tempfile.TemporaryDirectory() as d:
         write_tokens(texts, Tokenizer.load(r.folder/'tokenizer'), d)
         windows = EvalWindows(TokenStore(d), r.config.seq_len, batch_size=r.config.eval_rows)
-        held = evaluate_bpb(load_model(r.folder/stage/'model'), windows)
-    _note(r, f'eval_{stage}_' + (text or 'test'), held)
+        held = evaluate_bpb(load(r.folder/stage/'model'), windows)
+    _note(r, f'eval_{stage}_' + (text or 'test'), held | dict(key=(r.record(stage) or {}).get('key')))
     print(f"{stage} model on {text or 'the test documents'}: {held['bpb']:.4f} bits per byte "
           f"({held['loss']:.4f} nats a token, {held['tokens']:,} tokens, {held['bytes']:,} bytes)")
 
@@ -144,14 +145,16 @@ def generate(
     seed:int=0, # Equal seeds give equal texts
 )->None:
     "Continue a text with a run's model."
-    from llmbook.book import Run, load_model
+    from llmbook.book import Run
+    from llmbook.model.auto import load
     from llmbook.model.generate import Sampling, stream_reply
     from llmbook.tokens.vocab import Tokenizer
     r = Run(run)
-    require((r.folder/stage/'model').is_dir(), f'{run} has no {stage} model yet; make it with: llmbook pretrain --run {run}')
+    require(stage in ('pretrain', 'sft'), f'Unknown stage {stage!r}; use pretrain or sft.')
+    require((r.folder/stage/'model').is_dir(), f'{run} has no {stage} model yet; make it with: llmbook {stage} --run {run}')
     s = Sampling(temperature, top_k, top_p, min_p, max_new_tokens, seed)
     print(prompt, end='', flush=True)
-    for piece in stream_reply(load_model(r.folder/stage/'model'), Tokenizer.load(r.folder/'tokenizer'), prompt, s):
+    for piece in stream_reply(load(r.folder/stage/'model'), Tokenizer.load(r.folder/'tokenizer'), prompt, s):
         print(piece, end='', flush=True)
     print()
 
@@ -244,12 +247,15 @@ def plan(
 )->None:
     "Memory, time and money of a training run, before it begins."
     from llmbook.model.decoder import DecoderConfig
+    import torch
+    from llmbook.core import pick_device
     from llmbook.train.scaling import plan as needs, plan_table, this_machine
+    require(dtype in ('float32', 'bfloat16', 'float16'), f'Unknown dtype {dtype!r}; use float32, bfloat16 or float16.')
     require(width > 0 and width%64 == 0, f'The width is {width}; make it a multiple of 64, the width of a head.')
     H = width//64
     config = DecoderConfig(vocab_size=vocab, hidden_size=width, intermediate_size=-(-8*width//3//256)*256, num_hidden_layers=layers, head_dim=64,
         num_attention_heads=H, num_key_value_heads=next(g for g in (H//4, H//3, H//2, H) if g and H%g == 0), max_position_embeddings=seq_len)
-    print(plan_table(needs(config, tokens, batch_tokens, seq_len, 0, dtype, optimizer, recompute, this_machine() if machine == 'here' else machine, share, price)))
+    print(plan_table(needs(config, tokens, batch_tokens, seq_len, 0, dtype, optimizer, recompute, this_machine(getattr(torch, dtype), pick_device()) if machine == 'here' else machine, share, price)))
 
 def doctor(
     run, # Folder of a run, finished or not

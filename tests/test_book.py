@@ -17,7 +17,6 @@ from llmbook.book import (
     Run,
     config_from_plain,
     run_stages,
-    load_model,
     best_file,
     ask,
     summarise,
@@ -32,6 +31,7 @@ import contextlib, dataclasses, io, json, tempfile
 from pathlib import Path
 from fastcore.test import test_eq, test_ne, expect_fail
 from llmbook.core import LlmbookError, read_json, to_plain
+from llmbook.model.auto import load
 from llmbook.tokens.vocab import Tokenizer
 from tokenizers import Tokenizer as BaseMachine, models
 from IPython.display import HTML
@@ -51,6 +51,7 @@ def test_settings_by_name():
     apply_setting(c, 'data.limit_bytes=null')
     test_eq(c.data.limit_bytes, None)
     with expect_fail(LlmbookError, 'of type int'): apply_setting(c, 'vocab_size=null')
+    with expect_fail(LlmbookError, 'lengths is of type tuple'): apply_setting(c, 'lengths=5')
     with expect_fail(LlmbookError, "no setting 'model.width'"): apply_setting(c, 'model.width=3')
     with expect_fail(LlmbookError, 'tokens is 0'): apply_setting(c, 'pretrain.tokens=0')
     with expect_fail(LlmbookError, 'Unknown preset'): get_preset('huge')
@@ -82,6 +83,9 @@ def test_foreign_folders_are_refused():
         with expect_fail(LlmbookError, 'holds no run'): Run(f'{d}/none')
         Path(d, 'notes.txt').write_text('mine')
         with expect_fail(LlmbookError, 'not empty and holds no run'): Run(d, get_preset('smoke'))
+        for broken in ('{"format": 1}', '{"format": 1, "config": {}}'):
+            Path(d, 'run.json').write_text(broken)
+            with expect_fail(LlmbookError, 'cannot be read'): Run(d)
         Path(d, 'run.json').write_text('{"format": 99}')
         with expect_fail(LlmbookError, 'another version'): Run(d)
         test_eq(Path(d, 'notes.txt').read_text(), 'mine')
@@ -102,6 +106,10 @@ def test_settings_that_cannot_be_exported_are_refused_first():
         check_settings(dataclasses.replace(get_preset('smoke'), tokenizer=f'{d}/own'))
         check_settings(dataclasses.replace(get_preset('smoke'), tokenizer=f'{d}/tokenizer.json', types=()))
     refused("share is 'ring'", share='ring')
+    refused('eval_rows is 0', eval_rows=0)
+    refused("Unknown tracker in 'foo'", track='foo')
+    refused('fewer than a sequence of 64', pretrain=dataclasses.replace(get_preset('smoke').pretrain, batch_tokens=10))
+    refused('Unknown Newton–Schulz method', pretrain=dataclasses.replace(get_preset('smoke').pretrain, ns_method='foo'))
     refused("types names 'Q4_X'", types=('F32', 'Q4_X'))
     refused('intermediate_size is 100', model=dataclasses.replace(get_preset('smoke').model, intermediate_size=100))
     refused('no further than pre-training', until='', model=get_preset('characters').model)
@@ -117,7 +125,7 @@ def test_characters_of_one_text():
                   'seq_len=32', 'lengths=[[32,1.0]]', 'pretrain.tokens=20480', 'pretrain.batch_tokens=512', 'pretrain.micro_tokens=0'): apply_setting(c, s)
         small = book(c, f'{d}/run', until='pretrain', say=lambda line: None)
         test_eq(config_from_plain(read_json(f'{d}/run/run.json')['config']), c)
-        back = load_model(f'{d}/run/pretrain/model')
+        back = load(f'{d}/run/pretrain/model')
         test_eq((back.config, sum(p.numel() for p in back.parameters())), (c.model, small['pretrain']['parameters']))
-    assert small['val_bpb'] < 2.5
+    assert small['val_bpb'] < 1
     small['val_bpb']

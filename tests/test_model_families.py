@@ -116,6 +116,7 @@ def test_family_frequencies():
     plain = LlamaConfig(head_dim=128, rope_theta=500_000.)
     theirs = AutoConfig.for_model('llama', head_dim=128, rope_parameters=scaling | dict(rope_theta=500_000.), max_position_embeddings=131_072)
     freqs,slow = family_frequencies(plain),family_frequencies(replace(plain, rope_scaling=scaling))
+    with expect_fail(LlmbookError, 'factor is 0.5'): replace(plain, rope_scaling=scaling | dict(factor=.5))
     assert_close(freqs, rope_frequencies(128, 500_000.))
     assert_close(slow, ROPE_INIT_FUNCTIONS['llama3'](theirs, 'cpu')[0])
     test_eq(((slow == freqs).sum().item(), torch.isclose(slow*8, freqs).sum().item()), (29, 29))

@@ -63,13 +63,17 @@ __global__ void split(float* x) {
   if (threadIdx.x < 32) { __syncthreads(); x[threadIdx.x] = 1; }
   else { x[threadIdx.x] = 2; __syncthreads(); }
 }
+__global__ void edge(float* x) { SHARED(float, part, 2); part[threadIdx.x] = x[threadIdx.x]; }
+__global__ void unset(float* x) { SHARED(float, part, 64); x[threadIdx.x] = part[threadIdx.x]; }
 API int faulty_reverse(float* x, void* s) { return launch(reverse, dim3(1), dim3(64), s, x, 64); }
 API int faulty_total(float* x, void* s) { return launch(total, dim3(1), dim3(64), s, x); }
 API int faulty_split(float* x, void* s) { return launch(split, dim3(1), dim3(64), s, x); }
+API int faulty_edge(float* x, void* s) { return launch(edge, dim3(1), dim3(64), s, x); }
+API int faulty_unset(float* x, void* s) { return launch(unset, dim3(1), dim3(64), s, x); }
 '''
 @functools.cache
 def faulty_library():
-    "A library of the three faulty kernels."
+    "A library of the faulty kernels."
     with tempfile.TemporaryDirectory() as tmp:
         (Path(tmp)/'faults.cu').write_text(FAULTS)
         shutil.copy(kernel_folder()/'common.cu', tmp)
@@ -119,10 +123,12 @@ def test_one_warp_that_runs_ahead_shows_a_missing_barrier():
 # %% ../nbs/41b_train.cuda.ipynb #c031
 def test_races_in_shared_memory_and_split_barriers_are_named():
     lib,said = faulty_library(),{}
-    for name,words in dict(faulty_total='race on element', faulty_split='wait at different __syncthreads').items():
+    for name,words in dict(faulty_total='race on element', faulty_split='wait at different __syncthreads', faulty_edge='shared array of 2').items():
         for number in SCHEDULES:
             with schedule(number, lib), pytest.raises(RuntimeError, match=words) as e: call(lib, name, torch.zeros(64))
         said[name] = str(e.value)
+    call(lib, 'faulty_unset', x := torch.zeros(64))
+    assert x.isnan().all()
     list(said.values())
 
 # %% ../nbs/41b_train.cuda.ipynb #c036

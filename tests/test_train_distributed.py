@@ -89,14 +89,14 @@ else: compare('fsdp of tensor pairs', lambda: FullyShard(tensor=2))
 def pipeline(tied):
     m = small(tied, 4)
     p = Pipeline(m, 4)
-    opts,out = build_optimizers(p.stage, 'adamw', .003),[]
+    opts,out = [torch.optim.SGD(p.stage.parameters(), .3)],[]
     for step in range(3):
         out.append([p.gradients(Uneven(8, 16).batch(step))])
         for o in opts: o.step(), o.zero_grad()
     return out
 def alone(tied):
     m = small(tied, 4)
-    opts,out = build_optimizers(m, 'adamw', .003),[]
+    opts,out = [torch.optim.SGD(m.parameters(), .3)],[]
     for step in range(3):
         b = Uneven(8, 16).batch(step)
         loss = torch.nn.functional.cross_entropy(m(b['input_ids'], doc_ids=b['doc_ids']).flatten(0, 1), b['labels'].flatten())
@@ -145,7 +145,7 @@ def test_every_mode_gives_the_curve_of_one_process():
 
 # %% ../nbs/43_train.distributed.ipynb #c041
 def test_lower_precision_stays_near():
-    assert max(found(2)['ddp, bfloat16'], found(2)['fsdp, bfloat16']) < .03
+    assert max(found(2)['ddp, bfloat16'], found(2)['fsdp, bfloat16']) < .01
     found(2)['ddp, bfloat16'], found(2)['fsdp, bfloat16']
 
 # %% ../nbs/43_train.distributed.ipynb #c043
@@ -206,6 +206,7 @@ dist.destroy_process_group()
     for rank,(_,text) in enumerate(results):
         shapes,counted = json.loads(text.split('FOUND')[1])
         for stage in range(4): test_eq(counted[str(stage)], zero_bytes(shapes, stage, rank, 2))
+        test_eq([zero_bytes({'w': [5, 1]}, 3, r, 4)['weights'] for r in range(4)], [8, 8, 4, 0])
         rows += [(stage, rank, *zero_bytes(shapes, stage, rank, 2).values()) for stage in range(4)]
     sorted(rows)
 
@@ -234,7 +235,7 @@ def steps(engine, m, opts, first, last):
         for o in opts: o.step(), o.zero_grad()
         yield float(engine.total(loss.detach()))/128
 if int(os.environ['WORLD_SIZE']) > 1: dist.init_process_group('gloo')
-engine = dict(write=FullyShard, read=lambda: FullyShard(tensor=2), alone=Engine)[job]() if job != 'alone' else Engine()
+engine = dict(write=FullyShard, read=lambda: FullyShard(tensor=2), alone=Engine)[job]()
 m = engine.prepare(small(vocab=35))
 opts = build_optimizers(m, 'adamw', .003)
 if job == 'write':

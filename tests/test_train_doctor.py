@@ -66,7 +66,7 @@ from llmbook.tokens.batches import Batches, TokenStore, write_tokens
 from llmbook.tokens.vocab import Tokenizer
 from llmbook.train.loop import Counting, toy, toy_settings, train
 from llmbook.train.state import read_metrics, save_tensors
-from llmbook.train.watch import watch
+from llmbook.train.watch import memory_now, watch
 
 # %% ../nbs/45_train.doctor.ipynb #c007
 def run(model, batches=None, steps=60, every=5, probes=(), **kw):

@@ -3,6 +3,7 @@
 # %% ../nbs/42_train.loop.ipynb #c000
 import pytest
 from llmbook.train.loop import (
+    FREE,
     CHOICES,
     Counting,
     toy,
@@ -32,7 +33,7 @@ def test_train_config_names_the_fault():
     test_eq(TrainConfig(tokens=1000, batch_tokens=300).steps, 4)
     with expect_fail(LlmbookError, 'tokens is 0'): TrainConfig(tokens=0)
     for bad,words in ((dict(schedule='cosinus'), 'Unknown schedule'), (dict(optimizer='adam'), 'muon, adamw, lamb'), (dict(dtype='fp8'), 'Unknown dtype'),
-                      (dict(recompute='all'), 'Unknown recompute'), (dict(ema=1.), 'ema is 1.0'), (dict(keep=0), 'keep is 0')):
+                      (dict(recompute='all'), 'Unknown recompute'), (dict(ema=1.), 'ema is 1.0'), (dict(clip=-1.), 'clip is -1.0'), (dict(copies=-1), 'copies is -1'), (dict(micro_tokens=-7), 'micro_tokens is -7'), (dict(keep=0), 'keep is 0')):
         with expect_fail(LlmbookError, words): TrainConfig(**bad)
 
 # %% ../nbs/42_train.loop.ipynb #c024
@@ -110,17 +111,17 @@ class Deadly(Counting):
     def batch(self, step):
         if step == int(sys.argv[2]): os.kill(os.getpid(), 9)
         return super().batch(step)
-m = toy()
+m = toy(int(sys.argv[3]))
 train(m, Deadly(), toy_settings(dtype='bfloat16'), sys.argv[1], quiet=True)
 print(' '.join(p.detach().numpy().tobytes().hex() for p in m.parameters()))
 '''
     with tempfile.TemporaryDirectory() as d:
-        run = lambda folder, die: subprocess.run([sys.executable, '-c', code, f'{d}/{folder}', str(die)], capture_output=True, text=True)
+        run = lambda folder, die, seed=0: subprocess.run([sys.executable, '-c', code, f'{d}/{folder}', str(die), str(seed)], capture_output=True, text=True)
         through = run('a', -1).stdout
-        killed = run('b', 33).returncode
-        again = run('b', -1).stdout
+        killed,kept = run('b', 33).returncode,[x.name for x in Path(d, 'b').glob('step-*')]
+        again = run('b', -1, seed=5).stdout
     test_eq(len(through.split()), len(list(toy().parameters())))
-    test_eq(again == through, True)
+    test_eq((killed, kept, again == through), (-9, ['step-00000020'], True))
     killed
 
 # %% ../nbs/42_train.loop.ipynb #c056
@@ -152,16 +153,20 @@ def test_every_option_continues_bit_for_bit():
         def batch(self, step):
             if step == 33 and self.seed == 0: raise KeyboardInterrupt
             return Counting(self.B, self.T).batch(step)
+    class Held(list): n_bytes = 512
+    held = Held([Counting(seed=7).batch(s) for s in range(2)])
     options = [dict(micro_tokens=32), dict(recompute='blocks'), dict(recompute='selective', dtype='bfloat16'), dict(dtype='float16'), dict(ema=.9),
                dict(dtype='float16', ema=.9, micro_tokens=64, recompute='blocks', keep=2), dict(optimizer='lamb', schedule='invsqrt'), dict(optimizer='sgd', copies=1)]
     for option in options:
         with tempfile.TemporaryDirectory() as d:
             one,two = toy(),toy(seed=5)
-            c = toy_settings(tokens=45*128, **option)
-            train(one, Counting(), c, f'{d}/one', quiet=True)
-            with expect_fail(KeyboardInterrupt): train(toy(), Broken(), c, f'{d}/two', quiet=True)
-            train(two, Broken(seed=1), c, f'{d}/two', quiet=True)
-            test_eq([r['step'] for r in read_metrics(f'{d}/two/metrics.jsonl')], list(range(1, 46)))
+            c = toy_settings(tokens=45*128, eval_every=15*128, **option)
+            train(one, Counting(), c, f'{d}/one', held, quiet=True)
+            with expect_fail(KeyboardInterrupt): train(toy(), Broken(), c, f'{d}/two', held, quiet=True)
+            train(two, Broken(seed=1), c, f'{d}/two', held, quiet=True)
+            test_eq(*([(r['step'], r.get('loss'), r.get('val_loss')) for r in read_metrics(f'{d}/{n}/metrics.jsonl')] for n in ('one', 'two')))
+            (w,best_one),(v,best_two) = read_best(f'{d}/one'),read_best(f'{d}/two')
+            test_eq((best_one, all(torch.equal(w[k], v[k]) for k in w)), (best_two, True))
             a,b = (read_json(f'{d}/{n}/step-00000045/state.json') for n in ('one', 'two'))
             test_eq({k: v for k,v in a.items() if k != 'seconds'}, {k: v for k,v in b.items() if k != 'seconds'})
             if option.get('dtype') == 'float16': test_eq(a['scaler']['good'] + a['skipped'], 45)
@@ -200,6 +205,17 @@ def test_non_finite_loss_is_skipped_then_stops():
         with expect_fail(LlmbookError, 'not finite for 5 steps'): train(toy(), Counting(), toy_settings(), f'{d}/b', objective=always, quiet=True)
 
 # %% ../nbs/42_train.loop.ipynb #c066
+def test_micro_tokens_hold_at_every_length():
+    class Growing:
+        def batch(self, step): return Counting(128//(8 << step//2), 8 << step//2).batch(step)
+    pieces = []
+    def noting(model, batch):
+        pieces.append(batch['labels'].numel())
+        return lm_loss(model, batch)
+    with tempfile.TemporaryDirectory() as d: train(toy(), Growing(), toy_settings(tokens=6*128, micro_tokens=64, copies=1), d, objective=noting, quiet=True)
+    test_eq(pieces, [64]*12)
+
+# %% ../nbs/42_train.loop.ipynb #c068
 def test_halves_until_it_fits():
     asked = []
     def cramped(model, batch):
@@ -219,7 +235,7 @@ def test_halves_until_it_fits():
     with tempfile.TemporaryDirectory() as d: test_eq(train(toy(), Counting(), c, d, quiet=True)['steps'], 60)
     asked[:5]
 
-# %% ../nbs/42_train.loop.ipynb #c068
+# %% ../nbs/42_train.loop.ipynb #c070
 def test_probes_and_the_best():
     def embedding_norm(step, model, batch):
         if step % 20 == 0: return dict(embedding=model.model.embed_tokens.weight.norm().item(), grads=sum(p.grad is not None for p in model.parameters()))

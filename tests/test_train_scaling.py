@@ -123,6 +123,9 @@ def test_held_out_text_is_of_other_documents():
         first = byte_text(d, 80, 20)[0].tolist()
     assert first != sorted(first)
     with expect_fail(LlmbookError, 'ask for less'): byte_text('python', 10**12)
+    with tempfile.TemporaryDirectory() as d:
+        for i,k in enumerate((100, 10)): (Path(d)/f'{i}.txt').write_text('ab'[i]*k)
+        with expect_fail(LlmbookError, 'ask for less'): byte_text(d, 80, 20)
 
 # %% ../nbs/44_train.scaling.ipynb #c040
 def test_a_known_law_is_found_again():

@@ -12,6 +12,7 @@ from llmbook.train.state import (
     keep_best,
     save_tensors,
     read_best,
+    check_trackers,
     Metrics,
     read_metrics)
 

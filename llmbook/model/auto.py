@@ -37,6 +37,7 @@ def _families():
     return {r.name: r for r in rows}
 
 FAMILIES = _families()
+_OWN = 'llmbook_research', 'llmbook_ngram' # Configs that no class of transformers reads
 
 def family_of(
     config # A config of any family, or the content of a config.json
@@ -54,7 +55,7 @@ def from_config(
     if is_dataclass(what): return what
     what = _content(what)
     family = family_of(what)
-    if family.name not in ('llmbook_research', 'llmbook_ngram'): return family.module.config_from_hf(what)
+    if family.name not in _OWN: return family.module.config_from_hf(what)
     names,known = {f.name for f in fields(family.config)},{k: v for k,v in what.items() if k not in ('architectures', 'dtype', 'torch_dtype')}
     odd = sorted(set(known) - names)
     require(not odd, f"config.json has {odd and odd[0]}, which a {family.name} here does not know; use a model without it.")
@@ -76,7 +77,7 @@ def to_config(
     "The inverse of `from_config`."
     family = family_of(config)
     head = head or list(family.heads)[0]
-    if family.name in ('llmbook_research', 'llmbook_ngram'): return asdict(config) | dict(architectures=[head])
+    if family.name in _OWN: return asdict(config) | dict(architectures=[head])
     tokens = dict(bos_token_id=None, eos_token_id=None) if family.shape == 'decoder' else {}
     return tokens | family.module.config_to_hf(config) | dict(architectures=[head])
 
@@ -108,7 +109,7 @@ def build(
     what = PRESETS[what]() if preset else what if is_dataclass(what) else _content(what)
     family,config = family_of(what),from_config(what)
     head = head or _head(what, family)
-    require(head in family.heads, f"{head!r} is no architecture of {family.name}; choose one of {', '.join(family.heads)}.")
+    require(head in family.heads, f"{head!r} is no architecture of {family.name}; give head= one of {', '.join(family.heads)}.")
     with torch.device(device or torch.get_default_device()): return family.heads[head](config)
 
 def _head(what, family): return ((what.get('architectures') if isinstance(what, dict) else None) or list(family.heads))[0]

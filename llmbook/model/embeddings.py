@@ -73,11 +73,15 @@ def context_pairs(
     reach = np.full(len(ids), window) if rng is None else rng.integers(1, window+1, len(ids))
     pairs = [np.zeros((2, 0), dtype=np.int64)]
     for d in range(1, window+1):
-        near = doc[d:] == doc[:-d]
-        for a,b in ((slice(None, -d), slice(d, None)), (slice(d, None), slice(None, -d))):
-            keep = near & (reach[a] >= d)
+        left,right = _apart(doc, d)
+        for a,b in ((left, right), (right, left)):
+            keep = reach[a] >= d
             pairs.append(np.stack((ids[a][keep], ids[b][keep])))
     return np.concatenate(pairs, 1)
+
+def _apart(doc, d): # Places of all pairs of words that stand `d` apart in one document
+    left = np.flatnonzero(doc[d:] == doc[:-d])
+    return left, left + d
 
 # %% ../../nbs/30_model.embeddings.ipynb #c021
 class WordVectors:
@@ -264,16 +268,12 @@ def cooccurrences(
     require(window > 0, f'window is {window}; a word needs at least one neighbour.')
     V,keys,weights = len(text.words),[],[]
     for d in range(1, window+1):
-        a,b = _apart(text, d)
+        a,b = (text.ids[i] for i in _apart(text.doc, d))
         keys += [a*V + b, b*V + a]
         weights.append(np.full(2*len(a), 1/d))
     keys,where = np.unique(np.concatenate(keys), return_inverse=True)
     x = np.bincount(where, np.concatenate(weights))
     return torch.from_numpy(keys//V), torch.from_numpy(keys%V), torch.from_numpy(x).float()
-
-def _apart(text, d):
-    near = text.doc[d:] == text.doc[:-d]
-    return text.ids[:-d][near], text.ids[d:][near]
 
 def glove_weight(
     x:Tensor, # Counts

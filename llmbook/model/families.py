@@ -48,6 +48,7 @@ class LlamaConfig:
                 f"of type {type(self).model_type!r}, so use the config of the other family.")
         kind = (self.rope_scaling or dict(rope_type='llama3')).get('rope_type')
         require(kind=='llama3', f"rope_scaling has rope_type {kind!r}; only 'llama3' is supported, so leave it out or use that.")
+        if self.rope_scaling: family_frequencies(self) # Refuses what it cannot compute, now and not in the first forward
 
 # %% ../../nbs/34b_model.families.ipynb #c008
 def family_frequencies(

@@ -57,9 +57,9 @@ def config_from_hf(
     hf:dict # The content of a config.json
 )->DecoderConfig: # The same model in our words
     "Read a Hugging Face configuration; what this model cannot compute is refused, never ignored."
-    config = families.config_from_hf(hf)
-    require(type(config) is DecoderConfig, f"config.json has model_type = {config.model_type!r} and only 'qwen3' is loaded here; use llmbook.model.auto.load.")
-    return config
+    kind = hf.get('model_type') if isinstance(hf, dict) else 'qwen3'
+    require(kind == 'qwen3', f"config.json has model_type = {kind!r} and only 'qwen3' is loaded here; use llmbook.model.auto.load.")
+    return families.config_from_hf(hf)
 
 # %% ../../nbs/37_model.hub.ipynb #c028
 def write_weights(

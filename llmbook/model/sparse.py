@@ -145,11 +145,11 @@ def local_attention(
     window:int # Tokens that a query sees, itself included
 )->Tensor: # `(B, H, T, K)`
     "`attention` under `causal & local(window)`, with work linear in the length."
-    B,T,W,near_rule = len(q),q.shape[2],window,causal & local(window)
+    rule,B,T,W = causal & local(window),len(q),q.shape[2],window # Refuses a window of 0
     n = -(-T//W)
     q,k,v = (F.pad(t, (0, 0, 0, n*W-T)).unflatten(2, (n, W)).transpose(1, 2) for t in (q, k, v))
     k,v = (torch.cat((F.pad(t, (0, 0)*3 + (1, 0))[:,:-1], t), 3) for t in (k, v))
-    near = near_rule.mask(W, 2*W).expand(B, n, 1, W, 2*W).clone()
+    near = rule.mask(W, 2*W).expand(B, n, 1, W, 2*W).clone()
     near[:,0,:,:,:W] = False
     o = attention(*(t.flatten(0, 1) for t in (q, k, v)), near.flatten(0, 1))
     return o.unflatten(0, (B, n)).transpose(1, 2).flatten(2, 3)[:,:,:T]

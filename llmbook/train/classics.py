@@ -148,7 +148,7 @@ SCHEDULES['invsqrt'] = warmup_inverse_sqrt
 def build_classic(
     model:nn.Module, # See `split_parameters`
     optimizer:str='sgd', # 'sgd' or 'lamb'
-    lr_matrix:float=.1, # Peak learning rate of hidden matrices
+    lr_matrix:float=.1, # Peak learning rate of hidden matrices; for LAMB a tenth of this is a start
     lr_embed:float=.1, # Peak learning rate of embeddings and output layer
     lr_vector:float=.1, # Peak learning rate of norms and biases
     weight_decay:float=0., # Of matrices

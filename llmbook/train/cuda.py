@@ -149,8 +149,9 @@ def run_kernel(
     lib = load_library(x.device.type)
     require(lib, f'There is no library of kernels for {x.device.type}; call use_kernels, which says why.')
     if not x.is_cuda: return call(lib, 'llmbook_' + name, *args)
-    lib.llmbook_device(ctypes.c_int64(x.device.index))
-    call(lib, 'llmbook_' + name, *args, stream=torch.cuda.current_stream(x.device).cuda_stream)
+    with torch.cuda.device(x.device): # Whatever the library sets is set back
+        lib.llmbook_device(ctypes.c_int64(x.device.index))
+        call(lib, 'llmbook_' + name, *args, stream=torch.cuda.current_stream(x.device).cuda_stream)
 
 # %% ../../nbs/41b_train.cuda.ipynb #c025
 @contextlib.contextmanager
@@ -330,8 +331,9 @@ def run_sanitizer(
     if not compiler or not folder: return None, 'there is no C++ compiler, or no sources'
     flags = ['-std=c++17', '-O1', '-g', '-pthread', '-fsanitize=address,alignment', '-fno-sanitize-recover=all', '-x', 'c++']
     main = folder.parent/'tests'/'sanitize.cpp'
-    try: program = _build([compiler, *flags], f'#include "{main}"\n', [main, *sorted(folder.glob('*'))], 'sanitize-{}', None)
+    try: _build([compiler, *flags], 'int main() {}\n', [], 'sanitizer-{}', None)
     except LlmbookError as e: return None, f'this compiler has no address sanitizer: {e}'
+    program = _build([compiler, *flags], f'#include "{main}"\n', [main, *sorted(folder.glob('*'))], 'sanitize-{}', None)
     p = subprocess.run([program, *['overrun']*overrun], capture_output=True, text=True)
     said = re.search(r'AddressSanitizer: [\w-]+|runtime error: .*', p.stderr)
     return p.returncode == 0, said[0] if said else p.stdout.strip() or p.stderr.strip()[:200]

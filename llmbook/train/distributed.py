@@ -394,7 +394,7 @@ class Pipeline:
 def gather_model(
     engine:Engine, # That trained it
     model:Decoder # As the engine left it; all ranks call this
-)->Decoder|None: # A plain model on the CPU, on the lead; nothing elsewhere
+)->Decoder|None: # A plain model, on the CPU if it was spread, on the lead; nothing elsewhere
     "The whole of a model that is spread over ranks."
     if not any(isinstance(p, DTensor) for p in model.parameters()): return model if engine.lead else None
     weights,_ = engine.full(model, [])
@@ -452,6 +452,7 @@ def engine_for(
         torch.cuda.set_device(device)
     if not dist.is_initialized():
         dist.init_process_group('cpu:gloo,cuda:nccl' if device.type == 'cuda' else 'gloo', timeout=datetime.timedelta(seconds=timeout))
+    require(dtype in ('auto', 'float32', 'bfloat16', 'float16'), f'Unknown dtype {dtype!r}; use auto, float32, bfloat16 or float16.')
     dtype = pick_dtype(device) if dtype == 'auto' else getattr(torch, dtype)
     if kind in ('', 'ddp'): return DataParallel(device)
     if kind == 'tensor': return TensorParallel(device, dtype)

@@ -23,7 +23,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from ..core import LlmbookError, read_json, require
 from ..model.decoder import Decoder, DecoderConfig
-from ..model.hub import load_pretrained
 from ..model.auto import build, load
 from ..tokens.batches import Batches, TokenStore
 from .kernels import lm_loss
@@ -397,9 +396,7 @@ def load_patient(
     tokens,done,kept = folder/'tokenizer'/'train',folder/stage/'model',sorted((folder/stage).glob('step-*/model.safetensors'))
     if not config or not tokens.is_dir(): return None,None
     batches = Batches(TokenStore(tokens), config['seq_len'], max(1, 1024//config['seq_len']), config.get('seed', 0))
-    if (done/'config.json').exists():
-        own = read_json(done/'config.json').get('model_type') == 'qwen3'
-        return (load_pretrained if own else load)(done, dtype=torch.float32),batches
+    if (done/'config.json').exists(): return load(done, dtype=torch.float32),batches
     if not kept: return None,batches
     try:
         model = build(config['model']) if 'model_type' in config['model'] else Decoder(DecoderConfig(**config['model']))

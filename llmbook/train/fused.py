@@ -14,7 +14,8 @@ from ..core import require
 from ..model.positions import apply_rope
 from ..model.attention import Attention, RMSNorm, rms_norm
 from ..model.blocks import Block, SwiGLU, swiglu
-from .kernels import ChunkedLoss, lm_loss
+from .kernels import ChunkedLoss, chunked_lm_loss
+from .memory import _Recomputed
 from .cuda import add_rms_norm, check_kernel_inputs, few_blocks, floor_time, fresh_like, fused_rms_norm, kernels_on, pack_size, plan, run_kernel
 
 # %% ../../nbs/41e_train.fused.ipynb #c009
@@ -41,17 +42,18 @@ def cross_entropy_(
 )->Tensor: # Loss of each row in nats, float32
     "Turn logits into the gradient of their summed cross-entropy, in place, and return the losses."
     if kernels_on(logits): return _cross_entropy_(logits, targets, scale)
-    z,keep,target = logits.float(),(targets != -100)[...,None],targets.clamp(min=0)[...,None]
-    logp = z.log_softmax(-1)
-    losses = -(logp.gather(-1, target)*keep)[...,0]
-    logits.copy_((logp.exp() - torch.zeros_like(z).scatter_(-1, target, 1.))*keep*scale)
+    z,keep = logits.float(),(targets != -100)[...,None]
+    losses = F.cross_entropy(z.view(-1, z.shape[-1]), targets.flatten(), ignore_index=-100, reduction='none').view(targets.shape)
+    hot = torch.zeros_like(z).scatter_(-1, targets.clamp(min=0)[...,None], 1.)
+    logits.copy_((z.softmax(-1) - hot)*keep*scale)
     return losses
 
 # %% ../../nbs/41e_train.fused.ipynb #c015
 @torch.library.custom_op('llmbook::linear_cross_entropy', mutates_args=())
 def _linear_cross_entropy(h:Tensor, w:Tensor, labels:Tensor, chunk:int, gradient:bool)->tuple[Tensor,Tensor,Tensor]:
     check_kernel_inputs(dict(h=(h, (len(labels), w.shape[1])), w=(w, w.shape)))
-    require(labels.dtype == torch.int64 and chunk > 0, f'Labels of {labels.dtype}, {chunk} rows at a time; labels must be int64, and chunk above zero.')
+    require(labels.dtype == torch.int64 and labels.ndim == 1 and labels.device == h.device and chunk > 0, f'Labels {tuple(labels.shape)} of {labels.dtype} on '
+            f'{labels.device}, {chunk} rows at a time; labels must be int64, one row on {h.device}, and chunk above zero.')
     h,w,labels = h.contiguous(),w.contiguous(),labels.contiguous()
     losses = torch.empty(len(h), device=h.device)
     dh,dw = (torch.empty_like(h),torch.zeros(w.shape, device=w.device)) if gradient else (h.new_empty(0),w.new_empty(0))
@@ -95,8 +97,8 @@ def linear_cross_entropy(
 def _norm_rope_sizes(x, w, cos, sin, blocks, *tensors):
     check_kernel_inputs(dict(x=(x, x.shape), w=(w, x.shape[-1:])))
     tables = [(x.shape[1], x.shape[-1]//2), (*x.shape[:2], x.shape[-1]//2)]
-    require(tuple(cos.shape) in tables and cos.shape == sin.shape and cos.dtype == sin.dtype == torch.float32,
-            f'Angles of shapes {tuple(cos.shape)} and {tuple(sin.shape)}, {cos.dtype}; the kernel needs float32, {tables[0]} or {tables[1]}.')
+    require(tuple(cos.shape) in tables and cos.shape == sin.shape and cos.dtype == sin.dtype == torch.float32 and cos.device == sin.device == x.device,
+            f'Angles of shapes {tuple(cos.shape)} and {tuple(sin.shape)}, {cos.dtype} on {cos.device}; the kernel needs float32 on {x.device}, {tables[0]} or {tables[1]}.')
     (H,K),rows = x.shape[-2:],x.numel()//max(x.shape[-1], 1)
     require(K%2 == 0 and rows < 2**32, f'{rows} heads of width {K}; RoPE rotates pairs of channels, and the kernel counts heads in 32 bits.')
     n = pack_size(K//2, x, w, cos, sin, *tensors)
@@ -240,7 +242,9 @@ class _FusedNorm(_Fused):
 class _FusedSwiGLU(_Fused):
     def __call__(self, x):
         m = self.module
-        return swiglu_linear(m.gate_proj(x), m.up_proj(x), m.down_proj.weight)
+        gate,up = m.gate_proj(x),m.up_proj(x)
+        plain = type(m.down_proj) is nn.Linear and m.down_proj.bias is None
+        return swiglu_linear(gate, up, m.down_proj.weight) if plain else m.down_proj(fused_swiglu(gate, up))
 
 class _FusedAttention(_Fused):
     def __call__(self, x, cos, sin, mask=None, cache=None, layer=0):
@@ -263,7 +267,9 @@ def with_kernels(
     "Let the blocks of `model` call the functions of this chapter, which take a kernel where kernels are on."
     parts = {RMSNorm: _FusedNorm, SwiGLU: _FusedSwiGLU, Attention: _FusedAttention, Block: _FusedBlock}
     for m in model.modules():
-        if type(m) in parts: m.forward = parts[type(m)](m)
+        if type(m) in parts:
+            require(not isinstance(m.__dict__.get('forward'), _Recomputed), f'The {type(m).__name__} is recomputed, which kernels would undo; call recompute(model, "none") first.')
+            m.forward = parts[type(m)](m)
     return model
 
 def kernel_lm_loss(
@@ -272,9 +278,7 @@ def kernel_lm_loss(
     chunk:int=4096 # Rows at a time
 )->Tensor: # Sum of the losses in nats, float32 scalar
     "`chunked_lm_loss` with the kernel for the loss, where kernels are on."
-    if type(model.lm_head) is not nn.Linear or model.lm_head.bias is not None: return lm_loss(model, batch)
-    h = model.hidden(batch['input_ids'], doc_ids=batch.get('doc_ids')).flatten(0, 1)
-    return linear_cross_entropy(h, model.lm_head.weight, batch['labels'].flatten(), chunk)
+    return chunked_lm_loss(model, batch, chunk, linear_cross_entropy)
 
 # %% ../../nbs/41e_train.fused.ipynb #c049
 def ledger(

@@ -6,6 +6,7 @@
 __all__ = ['time_ratio', 'blocked_attention', 'fast_rms_norm', 'lm_loss', 'ChunkedLoss', 'chunked_lm_loss', 'speed_up']
 
 # %% ../../nbs/41_train.kernels.ipynb #c002
+from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import nn, Tensor
@@ -142,12 +143,13 @@ class ChunkedLoss(torch.autograd.Function):
 def chunked_lm_loss(
     model:nn.Module, # With `hidden(…)` and `lm_head`, as `Decoder`
     batch:dict, # As in `lm_loss`
-    chunk:int=1024 # Rows at a time
+    chunk:int=1024, # Rows at a time
+    loss:Callable=ChunkedLoss.apply # `(h, w, labels, chunk)` to the summed loss
 )->Tensor: # Sum of the losses in nats, float32 scalar
     "`lm_loss` without ever holding all the logits; where the output layer does more than multiply, `lm_loss` itself."
     if type(model.lm_head) is not nn.Linear or model.lm_head.bias is not None: return lm_loss(model, batch)
     h = model.hidden(batch['input_ids'], doc_ids=batch.get('doc_ids')).flatten(0, 1)
-    return ChunkedLoss.apply(h, model.lm_head.weight, batch['labels'].flatten(), chunk)
+    return loss(h, model.lm_head.weight, batch['labels'].flatten(), chunk)
 
 # %% ../../nbs/41_train.kernels.ipynb #c040
 def speed_up(

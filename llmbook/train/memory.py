@@ -73,8 +73,7 @@ def saved_bytes(
         owner = t if t._base is None else t._base
         if not isinstance(owner, nn.Parameter): kept[t.untyped_storage()._cdata] = t.untyped_storage()
         return t
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t): out = fn()
-    assert out is not None
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t): fn()
     return sum(s.nbytes() for s in kept.values())
 
 # %% ../../nbs/41c_train.memory.ipynb #c027
@@ -147,7 +146,7 @@ def recompute(
     for b in blocks:
         if isinstance(b.__dict__.get('forward'), _Recomputed): del b.forward
         require('forward' not in b.__dict__ or mode == 'none', f'The forward of a {type(b).__name__} is already replaced '
-                'by another function; recompute before that.')
+                f'by {type(b.forward).__name__}, which cannot be recomputed; use recompute none.')
         if mode != 'none': b.forward = _Recomputed(b, mode)
     return model
 

@@ -100,7 +100,7 @@ def plan(
     optimizer:str='muon', # See `optimizer_bytes`
     recompute:str='none', # See `llmbook.train.memory.recompute`
     machine:str|dict='h100', # A key of `MACHINES`, or an entry
-    share:float=.4, # Of the machine's rate that is reached
+    share:float=.4, # Of the machine's rate, which is that of 16-bit products, that is reached; far less in float32
     price:float=0. # Of an hour, in any currency
 )->dict: # `parameters`, `tokens`, `micro_tokens`, `memory` by part, `peak`, `peak_bytes`, `fits`, `cache_bytes_a_token`, `flops`, `seconds`, `money`
     "What training `config` needs: memory by part, operations, time and money."
@@ -111,8 +111,9 @@ def plan(
     require(batch_tokens >= T > 0, f'batch_tokens is {batch_tokens}, fewer than a sequence of {T}; make the batch larger.')
     require(0 < share <= 1 and price >= 0, f'share is {share} and price {price}; give a share above 0, at most 1, and a price that is not negative.')
     N,batch_rows = count_parameters(c),max(1, batch_tokens//T)
+    products = pick_dtype(torch.device(m['device'])) if 'device' in m else torch.bfloat16
     tokens = tokens or 20*N
-    def moments(rows): return memory_moments(c, rows, T, d, optimizer, recompute, -(-batch_rows//rows), m.get('device') == 'cpu')
+    def moments(rows): return memory_moments(c, rows, T, d, optimizer, recompute, -(-batch_rows//rows), m.get('device') == 'cpu', products)
     peak = lambda rows: max(sum(p.values()) for p in moments(rows).values())
     rows = min(batch_rows, max(1, micro_tokens//T)) if micro_tokens else batch_rows
     while not micro_tokens and rows > 1 and peak(rows) > m['memory']: rows = -(-rows//2)
@@ -149,8 +150,11 @@ def byte_text(
     from llmbook.data.corpus import Document, read_corpus
     docs = sorted((stable_hash(d.id), d.text.encode()) for d in read_corpus(spec) if isinstance(d, Document))
     text = bytearray(b''.join(t for _,t in docs))
-    last = len(docs[-1][1])
-    require(len(text) >= n + held + last, f'{spec} has {len(text):,} bytes and {n+held+last:,} are wanted; ask for less.')
+    begin,size = len(text),0 # Of the document in which the held-out part begins
+    for _,t in reversed(docs):
+        begin,size = begin-len(t),size+len(t)
+        if size >= held: break
+    require(size >= held and begin >= n, f'{spec} has {len(text):,} bytes, {begin:,} of them before the documents held out, and {n:,} and {held:,} are wanted; ask for less.')
     text = torch.frombuffer(text, dtype=torch.uint8)
     return text[:n], text[-held:]
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['snapshot', 'restore', 'write_checkpoint', 'save_checkpoint', 'read_checkpoint', 'load_checkpoint', 'keep_best',
-           'save_tensors', 'read_best', 'Metrics', 'read_metrics']
+           'save_tensors', 'read_best', 'check_trackers', 'Metrics', 'read_metrics']
 
 # %% ../../nbs/41d_train.state.ipynb #c002
 import json, math, os, shutil
@@ -137,11 +137,19 @@ def read_best(
     except (SafetensorError, OSError, LlmbookError) as e: raise LlmbookError(f'{best} cannot be read ({e}); delete it.') from None
 
 # %% ../../nbs/41d_train.state.ipynb #c029
+def check_trackers(
+    track:str # 'wandb', 'tensorboard', both with a comma, or nothing
+)->list[str]: # Their names
+    "The trackers that `track` names."
+    names = [t for t in track.split(',') if t]
+    require(set(names) <= {'wandb', 'tensorboard'}, f"Unknown tracker in {track!r}; use 'wandb' or 'tensorboard'.")
+    return names
+
 class Metrics:
     "Append numbers to `metrics.jsonl`, and to wandb or TensorBoard when named."
     def __init__(self,
         folder:str|Path, # Gets `metrics.jsonl`
-        step:int=0, # Lines of this step and later are dropped
+        step:int=0, # Lines of later steps are dropped
         track:str='', # 'wandb', 'tensorboard', both with a comma, or nothing
         config:dict=None # Told to wandb
     ):
@@ -150,8 +158,7 @@ class Metrics:
         kept = [r for r in read_metrics(self.path) if r['step'] <= step]
         with atomic_open(self.path, 'w') as f: f.writelines(json.dumps(r) + '\n' for r in kept)
         self.file = open(self.path, 'a', encoding='utf-8')
-        names = [t for t in track.split(',') if t]
-        require(set(names) <= {'wandb', 'tensorboard'}, f"Unknown tracker in {track!r}; use 'wandb' or 'tensorboard'.")
+        names = check_trackers(track)
         self.wandb = self.board = None
         try:
             if 'wandb' in names:

@@ -251,7 +251,7 @@ class Samples:
         stop_ids:tuple=() # Tokens that end a text
     ):
         self.path,self.prompts,self.decode,self.every = Path(folder)/'samples.jsonl',prompts,decode,every
-        self.sampling,self.stop_ids,self.fresh = sampling or Sampling(temperature=0, max_new_tokens=32),stop_ids,True
+        self.sampling,self.stop_ids = sampling or Sampling(temperature=0, max_new_tokens=32),stop_ids
 
     def __call__(self, step:int, model:nn.Module, batch:dict)->None:
         if not due(step, self.every): return
