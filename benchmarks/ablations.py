@@ -4,14 +4,15 @@
     python benchmarks/ablations.py tokenizers compute --run runs/default
     python benchmarks/ablations.py fertility cleaning --prose data/gutenberg_books.jsonl.gz --udhr data/nltk_udhr2.zip --bytes 1000000 --held 200000 --seen 300000
     python benchmarks/ablations.py anatomy --run runs/default --bytes 1000000 --held 200000 --vocab 2048
+    python benchmarks/ablations.py anatomy_laptop --run runs/default --bytes 2500000 --held 300000
 
 `--prose` is a file of English books, a document a line; ours are 32 texts of Project Gutenberg, public domain in the US.
 `--udhr` is the NLTK package udhr2, the Universal Declaration of Human Rights, a file a language, public domain.
 
 Each finished run is stored in benchmarks/ablations_NAME.json at once, and what is there with the same settings is not run
-again: stop it whenever you like. Rows of other settings are left out of the file from the first new row on. Bits per byte do not depend on the clock; `processor_seconds` do, and only ratios of them mean something.
+again: stop it whenever you like, and let several commands with other `--seeds` work side by side. Rows of other settings are left out of the file from the first new row on. Bits per byte do not depend on the clock; `processor_seconds` do, and only ratios of them mean something.
 """
-import argparse, functools, time, zipfile
+import argparse, contextlib, fcntl, functools, os, time, zipfile
 from pathlib import Path
 
 import torch
@@ -34,22 +35,34 @@ def store(comparison, rows, command):
     write_json(HERE/f'ablations_{comparison}.json', dict(command=command, machine=f"{m['cpu']}, torch {m['torch']}", rows=rows))
 
 
-def run_all(comparison, arms, command):
+@contextlib.contextmanager
+def alone():
+    "Keep other commands of this file from writing."
+    folder = os.open(HERE, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally: os.close(folder)
+
+
+def run_all(comparison, arms, command, seeds=SEEDS):
     "Run every `(arm, settings, function)` with every seed that is not stored yet."
     path = HERE/f'ablations_{comparison}.json'
-    wanted = {(arm, stable_hash(settings)) for arm,settings,_ in arms}
-    stored = read_json(path)['rows'] if path.exists() else []
-    rows = [r for r in stored if (r['arm'], r['settings']) in wanted]
-    if len(rows) < len(stored): print(f'{comparison}: {len(stored) - len(rows)} stored rows have other settings and are left out', flush=True)
-    done = {(r['arm'], r['seed'], r['settings']) for r in rows}
-    for seed in SEEDS:
+    wanted = [(arm, stable_hash(settings)) for arm,settings,_ in arms]
+    def stored():
+        rows = read_json(path)['rows'] if path.exists() else []
+        kept = [r for r in rows if (r['arm'], r['settings']) in wanted]
+        return kept,len(rows) - len(kept)
+    if stored()[1]: print(f'{comparison}: {stored()[1]} stored rows have other settings and will be left out', flush=True)
+    for seed in seeds:
         for arm,settings,f in arms:
             key = stable_hash(settings)
-            if (arm, seed, key) in done: continue
+            if any((r['arm'], r['seed'], r['settings']) == (arm, seed, key) for r in stored()[0]): continue
             t = time.process_time()
             row = f(seed)
-            rows.append(dict(arm=arm, seed=seed, settings=key, **row, processor_seconds=round(time.process_time()-t, 1)))
-            store(comparison, rows, command)
+            row = dict(arm=arm, seed=seed, settings=key, **row, processor_seconds=round(time.process_time()-t, 1))
+            with alone():
+                store(comparison, sorted([*stored()[0], row], key=lambda r: (r['seed'], wanted.index((r['arm'], r['settings'])))), command)
             print(f"{comparison}: {arm}, seed {seed}: {row['bpb']:.4f}", flush=True)
 
 
@@ -127,27 +140,35 @@ def cleaning(a):
                           lambda seed, steps=steps: classic_arm(texts, held, steps, restore(steps), 2048, seed)) for name,steps in arms], a.command)
 
 
-def anatomy(a):
+def anatomy(a, name='anatomy', V=2048, **shape):
     "Parts of the decoder exchanged one at a time, at equal size."
     from llmbook.train.anatomy import equal_size, parts_loss, parts_model
     args = str(a.run), a.bytes, a.held
-    (texts,held),(made,_) = code_texts(*args),trained('bpe', 2048, 'code', *args)
+    (texts,held),(made,_) = code_texts(*args),trained('bpe', V, 'code', *args)
     changes = [dict(positions=p) for p in ('rope', 'alibi', 't5', 'learned', 'sinusoidal', 'none')] + [dict(placement=p) for p in ('post', 'sandwich', 'output')] + \
         [dict(activation=x) for x in ('relu', 'gelu', 'relu_squared')] + [dict(num_key_value_heads=k) for k in (1, 4)] + [dict(qk_norm=False), dict(experts=4, active=1), dict(experts=8, active=2)]
-    base,arms = parts_model(made.vocab_size).config,[]
+    base,arms = parts_model(made.vocab_size, **shape).config,[]
     for parts in changes:
         width = equal_size(base, **parts).intermediate_size
         longer = (512, 1024) if 'positions' in parts and parts['positions'] != 'learned' else ()
         def one(seed, parts=parts, width=width, longer=longer):
-            return run_arm(lambda V, seed: parts_model(V, seed, **parts, intermediate_size=width), texts, held, made, seed, objective=parts_loss, longer=longer)
-        name = ', '.join(f'{k} {v}' for k,v in parts.items()) if parts != dict(positions='rope') else 'base'
-        arms.append((name, dict(parts=parts, width=width, bytes=a.bytes, held=a.held), one))
-    run_all('anatomy', arms, a.command)
+            return run_arm(lambda V, seed: parts_model(V, seed, **shape | parts | dict(intermediate_size=width)), texts, held, made, seed, objective=parts_loss, longer=longer)
+        arm = ', '.join(f'{k} {v}' for k,v in parts.items()) if parts != dict(positions='rope') else 'base'
+        arms.append((arm, dict(parts=parts, width=width, bytes=a.bytes, held=a.held) | shape, one))
+    run_all(name, arms, a.command, a.seeds)
+
+
+def anatomy_laptop(a):
+    "The same with the model and the vocabulary of the preset `laptop`."
+    from llmbook.book import get_preset
+    model = get_preset('laptop').model
+    shape = {k: getattr(model, k) for k in ('hidden_size', 'intermediate_size', 'num_hidden_layers', 'num_attention_heads', 'num_key_value_heads', 'head_dim')}
+    anatomy(a, 'anatomy_laptop', model.vocab_size, **shape)
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument('comparisons', nargs='+', choices=['tokenizers', 'compute', 'fertility', 'cleaning', 'anatomy'])
+    p.add_argument('comparisons', nargs='+', choices=['tokenizers', 'compute', 'fertility', 'cleaning', 'anatomy', 'anatomy_laptop'])
     p.add_argument('--run', help='a run folder with data/')
     p.add_argument('--prose', help='books, a document a line')
     p.add_argument('--udhr', help='zip of the Universal Declaration of Human Rights, a file a language')
@@ -155,6 +176,7 @@ def main():
     p.add_argument('--vocab', nargs='+', type=int, default=[512, 2048, 8192])
     p.add_argument('--bytes', type=int, default=2_000_000)
     p.add_argument('--held', type=int, default=300_000)
+    p.add_argument('--seeds', nargs='+', type=int, default=list(SEEDS), help='of anatomy and anatomy_laptop')
     p.add_argument('--seen', type=int, default=500_000, help='bytes of training text that the code of what cleaning took may learn from')
     a = p.parse_args()
     name = lambda path: path and f'data/{Path(path).name}'

@@ -31,8 +31,8 @@ def arguments():
     a.add_argument('--set', nargs='*', default=[], help='settings of the preset to change, for trials')
     return a.parse_args()
 
-def ours(text, tokens, seed, settings=()):
-    "Train with the preset `characters`; seconds of the steps, and nats per character held out."
+def ours(text, tokens, seed, settings=(), device='cpu', look=lambda folder: {}):
+    "Train with the preset `characters`; seconds of the steps, nats per character held out, and what `look` finds in the run's folder."
     c = get_preset('characters')
     for s in (f'pretrain.tokens={tokens}', f'pretrain.seed={seed}', *settings): apply_setting(c, s)
     with tempfile.TemporaryDirectory() as d:
@@ -40,15 +40,17 @@ def ours(text, tokens, seed, settings=()):
         tokenizer = Tokenizer.train([train_text], c.vocab_size)
         for name,part in (('train', train_text), ('held', held)): write_tokens([part], tokenizer, Path(d)/name)
         torch.manual_seed(derive_seed(seed, 'init'))
-        model = build(c.model)
+        model = build(c.model).to(device)
         batches = GrowingBatches(TokenStore(Path(d)/'train'), c.lengths or [(c.seq_len, 1.)], c.pretrain.batch_tokens, c.pretrain.steps, derive_seed(seed, 'order'))
         got = train(model, batches, c.pretrain, Path(d)/'run', quiet=True)
         result = evaluate_bpb(model, EvalWindows(TokenStore(Path(d)/'held'), c.seq_len, batch_size=c.eval_rows))
+        more = look(Path(d)/'run')
     return dict(system='llmbook', seed=seed, tokens=got['tokens'], parameters=sum(p.numel() for p in model.parameters()), seconds=round(got['seconds'], 2),
-                nats=result['loss']*result['tokens']/len(held), characters=len(held), settings=list(settings))
+                nats=result['loss']*result['tokens']/len(held), characters=len(held), settings=list(settings)) | more
 
-def nanogpt(folder, text, seed):
-    "Run nanoGPT's CPU recipe as it is; the milliseconds it prints for its steps, and its checkpoint on the whole held-out text."
+def nanogpt(folder, text, seed, recipe=CPU_RECIPE, look=lambda out: {}):
+    "Run nanoGPT's recipe as it is; the milliseconds it prints for its steps, its checkpoint on the whole held-out text, and what `look` finds in its words."
+    own = dict(block_size=256, max_iters=5000, eval_interval=250) | recipe # Its config/train_shakespeare_char.py, where the recipe is silent
     with tempfile.TemporaryDirectory() as d:
         work = Path(d)/'nanoGPT'
         shutil.copytree(folder, work, ignore=shutil.ignore_patterns('.git'))
@@ -58,18 +60,18 @@ def nanogpt(folder, text, seed):
         source = (work/'train.py').read_text()
         assert 'torch.manual_seed(1337 + seed_offset)' in source
         (work/'train.py').write_text(source.replace('torch.manual_seed(1337 + seed_offset)', f'torch.manual_seed({1337+seed} + seed_offset)'))
-        out = run('train.py', 'config/train_shakespeare_char.py', *(f'--{k}={v}' for k,v in CPU_RECIPE.items()))
+        out = run('train.py', 'config/train_shakespeare_char.py', *(f'--{k}={v}' for k,v in recipe.items()))
         times = [(int(i), float(ms)) for i,ms in re.findall(r'iter (\d+): loss [\d.]+, time ([\d.]+)ms', out)]
-        steps = [ms for i,ms in times if i % CPU_RECIPE['eval_interval']]
-        nats,n = json.loads(run('-c', HELD).splitlines()[-1])
-    return dict(system='nanoGPT', seed=seed, steps=CPU_RECIPE['max_iters'], seconds=round(sum(steps)/1000*CPU_RECIPE['max_iters']/len(steps), 2), nats=nats, characters=n)
+        steps = [ms for i,ms in times if i % own['eval_interval']]
+        nats,n = json.loads(run('-c', HELD.replace('64,32', f'{own["block_size"]},{own["block_size"]//2}')).splitlines()[-1])
+    return dict(system='nanoGPT', seed=seed, steps=own['max_iters'], seconds=round(sum(steps)/1000*own['max_iters']/len(steps), 2), nats=nats, characters=n) | look(out)
 
 HELD = '''
 import json, numpy as np, torch, torch.nn.functional as F
 from model import GPT, GPTConfig
 kept = torch.load('out-shakespeare-char/ckpt.pt', map_location='cpu', weights_only=True)
 model = GPT(GPTConfig(**kept['model_args']))
-model.load_state_dict(kept['model'])
+model.load_state_dict({k.removeprefix('_orig_mod.'): v for k,v in kept['model'].items()})
 model.eval()
 ids,T,S = torch.from_numpy(np.fromfile('data/shakespeare_char/val.bin', np.uint16).astype(np.int64)),64,32
 total,n = 0.,0

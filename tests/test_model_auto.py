@@ -18,13 +18,14 @@ from llmbook.model.auto import (
 # %% ../nbs/38_model.auto.ipynb #c003
 import json, tempfile
 from dataclasses import asdict, replace
+from pathlib import Path
 import torch, transformers
 from IPython.display import Markdown
 from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 from transformers.utils.logging import disable_progress_bar
 from fastcore.test import test_eq, expect_fail
-from llmbook.core import LlmbookError
+from llmbook.core import LlmbookError, read_json
 from llmbook.model.decoder import DecoderConfig
 from llmbook.model.encoder import BertConfig, Encoder, RobertaConfig
 from llmbook.model.hub import tied_names
@@ -219,7 +220,7 @@ def test_one_graph():
         with torch.no_grad(): assert_close(program.module()(**x), model(**x), atol=1e-5, rtol=1e-4)
     len(FAMILIES)
 
-# %% ../nbs/38_model.auto.ipynb #c036
+# %% ../nbs/38_model.auto.ipynb #c040
 def test_features():
     wide = {k: replace(c, moe_intermediate_size=32) if k=='qwen3_moe' else c for k,c in SMALL.items()}
     wide |= {k: replace(c, hidden_size=32, intermediate_size=64, num_attention_heads=4) for k,c in wide.items() if k in ('llama', 'qwen3', 'qwen3_moe')} | dict(gpt2=replace(SMALL['gpt2'], n_embd=96))
@@ -228,7 +229,7 @@ def test_features():
     test_eq([r['family'] for r in rows if not r['transformers']], ['llmbook_research', 'llmbook_ngram', 'llmbook_transformer'])
     Markdown('\n'.join(['| ' + ' | '.join(rows[0]) + ' |', '|---'*len(rows[0]) + '|', *('| ' + ' | '.join(r.values()) + ' |' for r in rows)]))
 
-# %% ../nbs/38_model.auto.ipynb #c039
+# %% ../nbs/38_model.auto.ipynb #c043
 def test_resize_embeddings():
     for family,config,head in every():
         torch.manual_seed(5)
@@ -246,7 +247,7 @@ def test_resize_embeddings():
     with expect_fail(LlmbookError, 'never taken away'): resize_embeddings(model, 100)
     wide
 
-# %% ../nbs/38_model.auto.ipynb #c041
+# %% ../nbs/38_model.auto.ipynb #c045
 def test_what_can_be_wrong():
     with tempfile.TemporaryDirectory() as d:
         folder = save(build(SMALL['bert'], 'BertForMaskedLM'), f'{d}/m')

@@ -17,6 +17,7 @@ llama = {'1 B': DecoderConfig(128_256, 2048, 8192, 16, 32, 8, 64), '8 B': Decode
 plans = {(size, n, how): plan_parallel(c, n, how) for size,c in llama.items() for n in (8, 64, 512) for how in ('ddp', 'fsdp')}
 
 # %% ../nbs/43b_train.clusters.ipynb #c023
+eight,many = (plan_parallel(llama['8 B'], n, recompute='selective', peak=.39) for n in (8, 128))
 measured = {(8, 'eager'): (5762, 82.4), (8, 'compiled'): (6667, 77.0), (128, 'eager'): (5605, 67.0), (128, 'compiled'): (6514, 62.0)}
 
 # %% ../nbs/43b_train.clusters.ipynb #c018
@@ -31,6 +32,8 @@ def test_the_network_hides_above_some_thousand_tokens():
     balance = {size: [p['network'] > p['compute'] for p in (plan_parallel(c, 512, tokens=t, T=256) for t in (512, 2048))] for size,c in llama.items()}
     test_eq(set(map(tuple, balance.values())), {(True, False)})
     with expect_fail(LlmbookError, "no plan for 'zero'"): plan_parallel(llama['8 B'], 8, 'zero')
+    with expect_fail(LlmbookError, 'a multiple'): plan_parallel(llama['8 B'], 8, tokens=1000)
+    with expect_fail(LlmbookError, 'whole'): plan_parallel(llama['8 B'], 8, recompute='whole')
     balance
 
 # %% ../nbs/43b_train.clusters.ipynb #c024
@@ -41,8 +44,13 @@ def test_operations_are_counted_as_torchtitan_counts_them():
 
 # %% ../nbs/43b_train.clusters.ipynb #c026
 def test_the_plan_beside_torchtitan():
-    eight,many = (plan_parallel(llama['8 B'], n, recompute=False, peak=.39) for n in (8, 128))
     less = {'plan': (eight['memory'] - many['memory'])/2**30} | {k: measured[8,k][1] - measured[128,k][1] for k in ('eager', 'compiled')}
     keeps = {'plan': many['rate']/eight['rate']} | {k: measured[128,k][0]/measured[8,k][0] for k in ('eager', 'compiled')}
     assert all(1 <= less[k]/less['plan'] < 1.12 and .97 < keeps[k]/keeps['plan'] <= 1 for k in ('eager', 'compiled'))
     {k: (round(less[k], 1), round(keeps[k], 3)) for k in less}
+
+# %% ../nbs/43b_train.clusters.ipynb #c028
+def test_memory_lies_between_eager_and_compiled():
+    gib = {n: p['memory']/2**30 for n,p in ((8, eight), (128, many))}
+    assert all(measured[n,'compiled'][1] < x < measured[n,'eager'][1] for n,x in gib.items())
+    {n: round(x, 1) for n,x in gib.items()}

@@ -17,7 +17,7 @@ from llmbook.train.loop import (
     train)
 
 # %% ../nbs/42_train.loop.ipynb #c003
-import math, os, signal, subprocess, sys, tempfile
+import json, math, os, signal, subprocess, sys, tempfile
 from pathlib import Path
 import torch
 import torch.nn.functional as F
@@ -27,6 +27,30 @@ from safetensors.torch import load_file
 from llmbook.core import LlmbookError, read_json
 from llmbook.train.kernels import lm_loss
 from llmbook.train.state import read_best, read_metrics
+
+# %% ../nbs/42_train.loop.ipynb #c054
+KILLED_RUN = """
+import json, os, sys, torch
+from llmbook.train.loop import Counting, toy, toy_settings, train
+folder,die,seed,track,option = json.loads(sys.argv[1])
+torch.set_num_threads(1)
+class Deadly(Counting):
+    def batch(self, step):
+        if step == die: os.kill(os.getpid(), 9)
+        return super().batch(step)
+m = toy(seed)
+train(m, Deadly(), toy_settings(dtype='bfloat16', **option), folder, quiet=True, track=track)
+print(' '.join(p.detach().numpy().tobytes().hex() for p in m.parameters()))
+"""
+def killed_and_whole(track='', **option):
+    "How a run ended that was killed at step 33, its checkpoints then; its weights when it was continued, and those of a run that went through."
+    with tempfile.TemporaryDirectory() as d:
+        def run(folder, die, seed=0):
+            r = subprocess.run([sys.executable, '-c', KILLED_RUN, json.dumps([f'{d}/{folder}', die, seed, track, option])], capture_output=True, text=True, env=os.environ | dict(WANDB_MODE='offline'))
+            return r.returncode,r.stdout.splitlines()[-1:]
+        whole,killed = run('whole', -1)[1],run('killed', 33)[0]
+        kept = [x.name for x in Path(d, 'killed').glob('step-*')]
+        return killed,kept,run('killed', -1, seed=5)[1],whole,sorted(x.name for x in Path(d, 'killed').iterdir())
 
 # %% ../nbs/42_train.loop.ipynb #c018
 def test_train_config_names_the_fault():
@@ -101,30 +125,14 @@ def test_evaluate_bpb_of_a_model_that_knows_nothing():
     test_eq(held['tokens'], 256)
     held
 
-# %% ../nbs/42_train.loop.ipynb #c054
+# %% ../nbs/42_train.loop.ipynb #c055
 def test_killed_and_continued_is_bit_identical():
-    code = '''
-import os, sys, torch
-from llmbook.train.loop import Counting, toy, toy_settings, train
-torch.set_num_threads(1)
-class Deadly(Counting):
-    def batch(self, step):
-        if step == int(sys.argv[2]): os.kill(os.getpid(), 9)
-        return super().batch(step)
-m = toy(int(sys.argv[3]))
-train(m, Deadly(), toy_settings(dtype='bfloat16'), sys.argv[1], quiet=True)
-print(' '.join(p.detach().numpy().tobytes().hex() for p in m.parameters()))
-'''
-    with tempfile.TemporaryDirectory() as d:
-        run = lambda folder, die, seed=0: subprocess.run([sys.executable, '-c', code, f'{d}/{folder}', str(die), str(seed)], capture_output=True, text=True)
-        through = run('a', -1).stdout
-        killed,kept = run('b', 33).returncode,[x.name for x in Path(d, 'b').glob('step-*')]
-        again = run('b', -1, seed=5).stdout
-    test_eq(len(through.split()), len(list(toy().parameters())))
-    test_eq((killed, kept, again == through), (-9, ['step-00000020'], True))
+    killed,kept,again,whole,_ = killed_and_whole()
+    test_eq(len(whole[0].split()), len(list(toy().parameters())))
+    test_eq((killed, kept, again == whole), (-9, ['step-00000020'], True))
     killed
 
-# %% ../nbs/42_train.loop.ipynb #c056
+# %% ../nbs/42_train.loop.ipynb #c057
 def test_interrupted_and_continued_is_bit_identical():
     class Tired(Counting):
         def batch(self, step):
@@ -141,13 +149,13 @@ def test_interrupted_and_continued_is_bit_identical():
         train(two, data, toy_settings(), f'{d}/two', quiet=True)
     for p,q in zip(one.parameters(), two.parameters()): assert torch.equal(p, q)
 
-# %% ../nbs/42_train.loop.ipynb #c058
+# %% ../nbs/42_train.loop.ipynb #c059
 def test_other_settings_are_refused():
     with tempfile.TemporaryDirectory() as d:
         train(toy(), Counting(), toy_settings(tokens=128*3), d, quiet=True)
         with expect_fail(LlmbookError, 'other settings'): train(toy(), Counting(), toy_settings(lr_matrix=.5), d, quiet=True)
 
-# %% ../nbs/42_train.loop.ipynb #c060
+# %% ../nbs/42_train.loop.ipynb #c061
 def test_every_option_continues_bit_for_bit():
     class Broken(Counting):
         def batch(self, step):
@@ -173,7 +181,17 @@ def test_every_option_continues_bit_for_bit():
         for p,q in zip(one.parameters(), two.parameters()): assert torch.equal(p, q), option
     len(options)
 
-# %% ../nbs/42_train.loop.ipynb #c062
+# %% ../nbs/42_train.loop.ipynb #c063
+@pytest.mark.slow
+def test_tracked_and_compiled_runs_continue_bit_for_bit():
+    plain = killed_and_whole()[3]
+    for trackers,option in (('wandb,tensorboard', {}), ('', dict(compile=True))):
+        killed,kept,again,whole,files = killed_and_whole(trackers, **option)
+        test_eq((killed, kept, again == whole), (-9, ['step-00000020'], True))
+        test_eq((whole == plain, set(files) & {'wandb', 'tensorboard'}), (True, {'wandb', 'tensorboard'}) if trackers else (False, set()))
+    files
+
+# %% ../nbs/42_train.loop.ipynb #c065
 def test_every_option_does_something():
     def trained(**kw):
         m = toy()
@@ -189,7 +207,7 @@ def test_every_option_does_something():
     assert abs(half_loss - loss) < .1 and abs(half_norm/norm - 1) < .05
     far
 
-# %% ../nbs/42_train.loop.ipynb #c064
+# %% ../nbs/42_train.loop.ipynb #c067
 def test_non_finite_loss_is_skipped_then_stops():
     def poisoned(model, batch):
         bad = batch['input_ids'][0,0] == poison
@@ -204,7 +222,7 @@ def test_non_finite_loss_is_skipped_then_stops():
         always = lambda model, batch: lm_loss(model, batch)*float('inf')
         with expect_fail(LlmbookError, 'not finite for 5 steps'): train(toy(), Counting(), toy_settings(), f'{d}/b', objective=always, quiet=True)
 
-# %% ../nbs/42_train.loop.ipynb #c066
+# %% ../nbs/42_train.loop.ipynb #c069
 def test_micro_tokens_hold_at_every_length():
     class Growing:
         def batch(self, step): return Counting(128//(8 << step//2), 8 << step//2).batch(step)
@@ -215,7 +233,7 @@ def test_micro_tokens_hold_at_every_length():
     with tempfile.TemporaryDirectory() as d: train(toy(), Growing(), toy_settings(tokens=6*128, micro_tokens=64, copies=1), d, objective=noting, quiet=True)
     test_eq(pieces, [64]*12)
 
-# %% ../nbs/42_train.loop.ipynb #c068
+# %% ../nbs/42_train.loop.ipynb #c071
 def test_halves_until_it_fits():
     asked = []
     def cramped(model, batch):
@@ -235,7 +253,7 @@ def test_halves_until_it_fits():
     with tempfile.TemporaryDirectory() as d: test_eq(train(toy(), Counting(), c, d, quiet=True)['steps'], 60)
     asked[:5]
 
-# %% ../nbs/42_train.loop.ipynb #c070
+# %% ../nbs/42_train.loop.ipynb #c073
 def test_probes_and_the_best():
     def embedding_norm(step, model, batch):
         if step % 20 == 0: return dict(embedding=model.model.embed_tokens.weight.norm().item(), grads=sum(p.grad is not None for p in model.parameters()))

@@ -160,7 +160,7 @@ def load(
     has = model.state_dict()
     return fill(model, {k: v for k,v in tensors.items() if k in has or not k.endswith(_UNREAD)}, str(folder))
 
-# %% ../../nbs/38_model.auto.ipynb #c035
+# %% ../../nbs/38_model.auto.ipynb #c039
 def _positions(config, weights):
     if any('relative_attention_bias' in k for k in weights): return 'T5 bias'
     if any('position_embeddings' in k or 'wpe' in k for k in weights): return 'learned'
@@ -184,7 +184,7 @@ def features(
         experts=str(getattr(config, 'num_experts', '')), cache='yes' if hasattr(model, 'new_cache') else '',
         transformers=', '.join(outside), llama_cpp='yes' if family.module is families and _can_export(config) else 'embeddings' if family.name=='bert' else '')
 
-# %% ../../nbs/38_model.auto.ipynb #c038
+# %% ../../nbs/38_model.auto.ipynb #c042
 def resize_embeddings(
     model:nn.Module, # Of any family
     vocab_size:int # Rows wanted, at least as many as there are

@@ -261,11 +261,10 @@ class Experts(nn.Module):
         weights:Tensor # Of each, `(N, k)`
     )->Tensor: # `(N, D)`
         if torch.compiler.is_compiling(): return self.every(x, chosen, weights)
-        out = torch.zeros_like(x)
-        for e in chosen.unique().tolist():
-            token,slot = (chosen==e).nonzero(as_tuple=True)
-            out.index_add_(0, token, (self.expert(e, x[token]) * weights[token,slot,None]).to(x.dtype))
-        return out
+        order,loads = chosen.flatten().argsort(stable=True),chosen.flatten().bincount(minlength=len(self.down_proj)).tolist()
+        rows = x[order//chosen.shape[1]].split(loads)
+        y = torch.cat([x[:0]] + [self.expert(e, r) for e,r in enumerate(rows) if len(r)]) * weights.flatten()[order,None]
+        return torch.empty_like(y).index_copy(0, order, y).view(*chosen.shape, x.shape[1]).sum(1)
 
     def extra_repr(self)->str: return f"{len(self.down_proj)} experts, {self.down_proj.shape[1]} -> {self.down_proj.shape[2]}"
 

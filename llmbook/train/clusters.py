@@ -7,8 +7,10 @@ __all__ = ['Cluster', 'plan_parallel']
 
 # %% ../../nbs/43b_train.clusters.ipynb #c002
 from dataclasses import dataclass
+import torch
 from ..core import require
 from ..model.decoder import DecoderConfig, count_parameters, flops_per_token
+from .memory import activation_bytes
 
 # %% ../../nbs/43b_train.clusters.ipynb #c012
 @dataclass
@@ -29,21 +31,23 @@ def plan_parallel(
     share:str='fsdp', # 'fsdp' or 'ddp'
     tokens:int=16384, # Tokens a GPU computes in a step
     T:int=8192, # Tokens in a sequence
-    recompute:bool=True, # Keep only what enters a block?
+    recompute:str='blocks', # Or 'none', 'selective': see `llmbook.train.memory.recompute`
     peak:float=.4, # Share of the stated rate that the products reach
     cluster:Cluster=Cluster() # The machines
 )->dict: # `memory`, `states`, `sent` in bytes a GPU; `compute`, `network`, `step` in seconds; tokens a second and GPU; MFU
     "Memory, traffic and time of a training step, by arithmetic."
     require(share in ('fsdp', 'ddp'), f'There is no plan for {share!r}; use fsdp or ddp.')
+    require(tokens % T == 0 and tokens > 0, f'{tokens} tokens are no whole number of sequences of {T}; give a multiple.')
     c,m,P,N,D,L = config,cluster,count_parameters(config),gpus,config.hidden_size,config.num_hidden_layers
     root = c.vocab_size*D*(1 if c.tie_word_embeddings else 2) + D
     block,sharded = (P - root)/L,share == 'fsdp'
     states = 16*P/(N if sharded else 1)
     copies = 2*(2*block + root) + 6*max(block, root) if sharded else 4*P
-    inside = 2*tokens*(4*D + (2*c.num_attention_heads + 2*c.num_key_value_heads)*c.head_dim + 4*c.intermediate_size)
-    kept = inside + 2*tokens*D*L if recompute else inside*L
+    held = lambda mode: activation_bytes(c, tokens//T, T, torch.bfloat16, mode, fast=False)
+    kept,whole = sum(held(recompute).values()),held('none')
+    if recompute != 'none': kept += sum(v for k,v in whole.items() if k not in ('output', 'positions'))/L
     useful = flops_per_token(c, T)*tokens
-    again = (useful - 6*tokens*c.vocab_size*D)/3 if recompute else 0
+    again = (useful - 6*tokens*c.vocab_size*D)/3 if recompute == 'blocks' else 0
     ring = (N-1)/N / (m.link if N <= m.node else min(m.link, m.node*m.network))
     compute,network = (useful + again)/(m.flops*peak),(8 if sharded else 4)*P*ring
     bare = (2*(root + block) + 4*root if sharded else 4*root)*ring + 28*P/(N if sharded else 1)/m.stream

@@ -53,7 +53,7 @@ def toy(
                                  num_attention_heads=2, num_key_value_heads=1, head_dim=16, max_position_embeddings=32))
 
 # %% ../../nbs/42_train.loop.ipynb #c015
-FREE = 'save_every', 'compile', 'copies', 'keep' # Settings that change the result by rounding at most
+FREE = 'save_every', 'compile', 'kernels', 'graph', 'copies', 'keep' # Settings that change the result by rounding at most
 CHOICES = dict(optimizer=('muon', 'adamw', 'lamb', 'sgd'), dtype=('auto', 'float32', 'bfloat16', 'float16'), recompute=('none', 'selective', 'blocks'))
 
 @dataclass
@@ -78,6 +78,8 @@ class TrainConfig:
     dtype:str='auto' # Of the products: 'auto', 'float32', 'bfloat16', or 'float16' with a scaled loss
     recompute:str='none' # Activations to forget and compute again: 'none', 'selective' or 'blocks'
     compile:bool=False # Compile the model with `torch.compile`?
+    kernels:bool=False # On a GPU, take the kernels of `llmbook.train.fused`?
+    graph:bool=False # On a GPU, record whole steps and replay them? See `llmbook.train.graphs`
     seed:int=0 # Kept with the settings: first weights and order of the data are drawn before the loop
     eval_every:int=0 # Tokens between evaluations, and one at the end; 0 is none
     save_every:int=50 # Steps between checkpoints
@@ -283,8 +285,11 @@ class _Loop:
         self.ema = EMA(self.model, config.ema) if config.ema else None
         self.state = self.restore()
         self.workers = Workers(self.model, torch.float32 if engine.casts else dtype, _copies(self.state['micro'], config, batches, self.device) if engine.world == 1 else 1)
+        self.switch = contextlib.ExitStack()
+        if config.kernels: objective = self.with_kernels(objective)
         for c in self.workers.copies if config.compile else []: c.hidden = torch.compile(c.hidden)
         self.objective = engine.wrap(self.workers.working, objective)
+        self.graph = self.recorded() if config.graph else None
         if self.state['micro'] < 0:
             batch = self.batch()
             self.state['micro'] = fit_rows(self.workers.working, batch, self.objective)*batch['labels'].shape[1]
@@ -292,7 +297,25 @@ class _Loop:
 
     def __enter__(self): return self
     def __exit__(self, *exc):
+        self.switch.close()
         if self.metrics: self.metrics.close()
+
+    def with_kernels(self, objective:Callable)->Callable: # The objective to train with
+        from llmbook.train.cuda import kernels_on, use_kernels
+        from llmbook.train.fused import kernel_lm_loss, with_kernels
+        require(self.engine.world == 1 and self.config.recompute == 'none' and objective is chunked_lm_loss,
+                'The kernels take the place of whole blocks and of chunked_lm_loss, in one process; set kernels to false, or leave out recompute, ranks and other objectives.')
+        if self.device.type == 'cuda': self.switch.enter_context(use_kernels())
+        if not kernels_on(next(self.workers.working.parameters())): return objective
+        for c in self.workers.copies: with_kernels(c)
+        return kernel_lm_loss
+
+    def recorded(self):
+        from llmbook.train.graphs import StepGraph
+        c = self.config
+        require(self.engine.world == 1 and not self.scaler and c.optimizer in ('muon', 'adamw') and c.micro_tokens >= 0,
+                'Whole steps are recorded in one process, in float32 or bfloat16, with muon or adamw and with micro_tokens given; set graph to false, or change those.')
+        return StepGraph(self.workers, self.optimizers, self.objective, c.clip or math.inf, lambda T: _micro_rows(self.state['micro'], T))
 
     def batch(self)->dict: # This process's part of the step's batch
         return {k: v.to(self.device, non_blocking=True) for k,v in self.engine.rows(self.batches.batch(self.state['step'])).items()}
@@ -322,7 +345,7 @@ def _micro_rows(micro, T)->int: return max(1, micro//T) if micro else 0 # Rows o
 
 def _copies(micro, config, batches, device)->int:
     n,T = batches.batch(0)['labels'].shape
-    return min(-(-n//(_micro_rows(micro, T) or n)), config.copies or torch.get_num_threads()) if device.type == 'cpu' and micro >= 0 else 1
+    return min(-(-n//(_micro_rows(micro, T) or n)), config.copies or torch.get_num_threads()) if device.type == 'cpu' and micro >= 0 and not config.graph else 1
 
 # %% ../../nbs/42_train.loop.ipynb #c047
 @patch
@@ -347,18 +370,22 @@ def step(self:_Loop)->None:
     t1 = time.perf_counter()
     factor = get_schedule(c.schedule)(s['step'], c.steps, round(c.warmup*c.steps), c.final_lr)
     set_lr(self.optimizers, factor)
-    loss,params = float(self.gradients(batch)),list(self.model.parameters())
-    if self.scaler: self.scaler.check([p.grad for p in params if p.grad is not None])
-    norm,seen = float(self.engine.norm(params, c.clip or math.inf)),{}
+    if self.graph: loss,norm = self.graph.gradients(batch)
+    else:
+        loss,params = float(self.gradients(batch)),list(self.model.parameters())
+        if self.scaler: self.scaler.check([p.grad for p in params if p.grad is not None])
+        norm = float(self.engine.norm(params, c.clip or math.inf))
+    seen = {}
     for probe in self.probes: seen.update(probe(s['step']+1, self.model, batch) or {})
     if math.isfinite(loss) and math.isfinite(norm):
-        for o in self.optimizers: o.step()
+        if self.graph: self.graph.update()
+        else: [o.step() for o in self.optimizers]
         if self.ema: self.ema.update()
         s['bad'] = 0
     else: self.skip(batch, loss)
     if self.scaler: self.scaler.update(math.isfinite(norm))
     self.model.zero_grad(set_to_none=True)
-    self.workers.refresh()
+    if not self.graph: self.workers.refresh()
     spent,tokens = time.perf_counter() - t0,c.batch_tokens if self.engine.world > 1 else batch['labels'].numel()
     s.update(step=s['step']+1, tokens=s['tokens']+tokens, seconds=s['seconds']+spent, loss=loss)
     self.log(loss=loss, lr=factor, grad_norm=norm, tokens=s['tokens'], tokens_per_second=tokens/spent, data_seconds=t1-t0,
