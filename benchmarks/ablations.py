@@ -4,7 +4,7 @@
     python benchmarks/ablations.py tokenizers compute --run runs/default
     python benchmarks/ablations.py fertility cleaning --prose data/gutenberg_books.jsonl.gz --udhr data/nltk_udhr2.zip --bytes 1000000 --held 200000 --seen 300000
     python benchmarks/ablations.py anatomy --run runs/default --bytes 1000000 --held 200000 --vocab 2048
-    python benchmarks/ablations.py anatomy_laptop --run runs/default --bytes 2500000 --held 300000
+    python benchmarks/ablations.py anatomy_laptop --run runs/default --bytes 2000000 --held 300000
 
 `--prose` is a file of English books, a document a line; ours are 32 texts of Project Gutenberg, public domain in the US.
 `--udhr` is the NLTK package udhr2, the Universal Declaration of Human Rights, a file a language, public domain.

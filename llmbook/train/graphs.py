@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from fastcore.basics import store_attr
 from ..core import LlmbookError, require
+from .memory import is_out_of_memory
 from .optim import clip_by_norm
 
-# %% ../../nbs/41f_train.graphs.ipynb #c017
+# %% ../../nbs/41f_train.graphs.ipynb #c016
 WARM = 3 # Calls before the recording
 
 class Recorded:
@@ -52,7 +53,7 @@ class Recorded:
             raise LlmbookError(f'The step could not be recorded as a CUDA graph ({str(e).splitlines()[0]}); set graph to false, or make micro_tokens smaller.') from None
         self.graph = graph
 
-# %% ../../nbs/41f_train.graphs.ipynb #c019
+# %% ../../nbs/41f_train.graphs.ipynb #c018
 class StepGraph:
     "A training step in two recorded halves: the gradients of a batch, and what the optimisers make of them."
     def __init__(self,
@@ -83,20 +84,18 @@ class StepGraph:
             self.batches[key] = own,Recorded(lambda: self._gradients(own), self.device, self.pool)
         own,half = self.batches[key]
         for k,v in batch.items(): own[k].copy_(v)
-        loss,norm,n = half().tolist()
+        try: loss,norm,n = half().tolist()
+        except RuntimeError as e:
+            if not is_out_of_memory(e): raise
+            raise LlmbookError('A step that is to be recorded does not fit into memory; make micro_tokens smaller, or set graph to false and it is cut by itself.') from None
         require(n, 'A batch has no token to learn from: every label is masked; check the loss mask.')
         for p,g in self.grads: p.grad = g
         return loss,norm
 
     def _gradients(self, batch)->Tensor: # Loss, norm and number of tokens
-        w,labels = self.workers,batch['labels']
+        w,n = self.workers,(batch['labels'] != -100).sum()
         for m in (w.master, *w.copies): m.zero_grad(set_to_none=True)
-        n,total,rows = (labels != -100).sum(),0.,self.micro_rows(labels.shape[1]) or len(labels)
-        for i in range(0, len(labels), rows):
-            loss = self.objective(w.working, {k: v[i:i+rows] for k,v in batch.items()})
-            (loss/n).backward()
-            w.collect()
-            total = total + loss.detach()
+        total = w.backward(batch, n, self.micro_rows(batch['labels'].shape[1]), self.objective)
         norm = clip_by_norm(w.master.parameters(), self.clip)
         if self.grads is None: self.grads = [(p, torch.empty_like(p.grad)) for p in w.master.parameters() if p.grad is not None]
         torch._foreach_copy_([g for _,g in self.grads], [p.grad for p,_ in self.grads])

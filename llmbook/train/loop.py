@@ -180,6 +180,21 @@ def forward_backward(self:Workers,
         wait(jobs)
     return sum((j.result() for j in jobs), first)
 
+@patch
+def backward(self:Workers,
+    batch:dict, # Tensors `(B, T)`
+    n:float|Tensor, # What the loss is divided by before the backward pass
+    micro_rows:int=0, # Rows in one forward pass; 0 is all
+    objective:Callable=lm_loss # `(model, batch)` to a summed loss
+)->Tensor: # Sum of the losses; the gradients are in the master
+    "Forward and backward over a batch, in pieces, as many at a time as there are copies."
+    rows,k,total = micro_rows or len(batch['labels']),len(self.copies),0.
+    pieces = [{name: v[i:i+rows] for name,v in batch.items()} for i in range(0, len(batch['labels']), rows)]
+    for i in range(0, len(pieces), k):
+        total = total + self.forward_backward(objective, pieces[i:i+k], n)
+        self.collect()
+    return total
+
 # %% ../../nbs/42_train.loop.ipynb #c029
 def accumulate(
     workers:Workers, # Master and working copy; gradients end up in the master
@@ -193,12 +208,7 @@ def accumulate(
     engine = engine or Engine()
     n = int(engine.total(int((batch['labels'] != -100).sum())))
     require(n, 'A batch has no token to learn from: every label is masked; check the loss mask.')
-    rows,k = micro_rows or len(batch['labels']),len(workers.copies)
-    pieces = [{name: v[i:i+rows] for name,v in batch.items()} for i in range(0, len(batch['labels']), rows)]
-    total = 0.
-    for i in range(0, len(pieces), k):
-        total = total + workers.forward_backward(objective, pieces[i:i+k], n/scale)
-        workers.collect()
+    total = workers.backward(batch, n/scale, micro_rows, objective)
     engine.reduce(workers.master)
     return engine.total(total)/n, n
 
@@ -313,8 +323,8 @@ class _Loop:
     def recorded(self):
         from llmbook.train.graphs import StepGraph
         c = self.config
-        require(self.engine.world == 1 and not self.scaler and c.optimizer in ('muon', 'adamw') and c.micro_tokens >= 0,
-                'Whole steps are recorded in one process, in float32 or bfloat16, with muon or adamw and with micro_tokens given; set graph to false, or change those.')
+        require(self.engine.world == 1 and not self.scaler and c.optimizer in ('muon', 'adamw') and c.micro_tokens >= 0 and c.recompute == 'none',
+                'Whole steps are recorded in one process, in float32 or bfloat16, with muon or adamw, with micro_tokens given and nothing recomputed; set graph to false, or change those.')
         return StepGraph(self.workers, self.optimizers, self.objective, c.clip or math.inf, lambda T: _micro_rows(self.state['micro'], T))
 
     def batch(self)->dict: # This process's part of the step's batch
