@@ -73,6 +73,10 @@ class BookConfig:
     watch:bool=False # Log gradients, updates and activations too? The result does not depend on it
     share:str='ddp' # How the ranks of torchrun share pre-training: ddp, fsdp, zero2 or tensor
 
+    @property
+    def token_flops(self)->float: # Of pre-training, in the mean over the lengths of the sequences
+        return sum(share*flops_per_token(self.model, T) for T,share in self.lengths or [(self.seq_len, 1.)])
+
 # %% ../nbs/90_book.ipynb #c010
 def smoke()->BookConfig:
     "A run of seconds, for tests: 0.4 megabytes of text and a model of 130 thousand parameters."
@@ -298,15 +302,12 @@ def _train(config, run_dir, engine):
     batches = GrowingBatches(store, config.lengths or [(config.seq_len, 1.)], config.pretrain.batch_tokens, config.pretrain.steps, derive_seed(config.seed, 'order'))
     device,kind = pick_device(),config.pretrain.dtype
     dtype = pick_dtype(device) if kind == 'auto' else getattr(torch, kind)
-    probes = watch(10, _flops(config), matmul_peak(device, dtype)) if config.watch else ()
+    probes = watch(10, config.token_flops, matmul_peak(device, dtype)) if config.watch else ()
     numbers = train(model, batches, config.pretrain, run_dir/'pretrain', _windows(config, run_dir, 20_000), label='pretrain', track=config.track,
                     probes=probes, engine=engine)
     if engine.world == 1: return model,numbers
     from llmbook.train.distributed import gather_model
     return gather_model(engine, model),numbers
-
-def _flops(config)->float: # Of a training token, in the mean over the lengths of the sequences
-    return sum(share*flops_per_token(config.model, T) for T,share in config.lengths or [(config.seq_len, 1.)])
 
 def _pretrain(config, run_dir, records, engine=Engine()):
     folder = run_dir/'pretrain'
@@ -315,7 +316,7 @@ def _pretrain(config, run_dir, records, engine=Engine()):
     with Progress(windows.n_tokens, 'validation') as bar: held = evaluate_bpb(model, windows, bar)
     _save(model.cpu(), folder/'model', Tokenizer.load(run_dir/'tokenizer'))
     return dict(**numbers, val_loss=held['loss'], val_bpb=held['bpb'], val_tokens=held['tokens'], parameters=count_parameters(config.model),
-                flops_per_second=_flops(config)*numbers['tokens_per_second'])
+                flops_per_second=config.token_flops*numbers['tokens_per_second'])
 
 # %% ../nbs/90_book.ipynb #c034
 def _save(model, folder, tokenizer):

@@ -32,6 +32,7 @@ from pathlib import Path
 from fastcore.test import test_eq, test_ne, expect_fail
 from llmbook.core import LlmbookError, read_json, to_plain
 from llmbook.model.auto import load
+from llmbook.model.families import flops_per_token
 from llmbook.tokens.vocab import Tokenizer
 from tokenizers import Tokenizer as BaseMachine, models
 from IPython.display import HTML
@@ -114,6 +115,10 @@ def test_settings_that_cannot_be_exported_are_refused_first():
     refused('intermediate_size is 100', model=dataclasses.replace(get_preset('smoke').model, intermediate_size=100))
     refused('no further than pre-training', until='', model=get_preset('characters').model)
     for name in PRESETS: check_settings(get_preset(name), 'pretrain')
+    c = get_preset('laptop')
+    short,long = (flops_per_token(c.model, T) for T in (c.lengths[0][0], c.seq_len))
+    assert short < c.token_flops < long
+    test_eq(dataclasses.replace(c, lengths=()).token_flops, long)
 
 # %% ../nbs/90_book.ipynb #c052
 def test_characters_of_one_text():

@@ -16,7 +16,7 @@ llama = {'1 B': DecoderConfig(128_256, 2048, 8192, 16, 32, 8, 64), '8 B': Decode
          '70 B': DecoderConfig(128_256, 8192, 28_672, 80, 64, 8, 128, tie_word_embeddings=False)}
 plans = {(size, n, how): plan_parallel(c, n, how) for size,c in llama.items() for n in (8, 64, 512) for how in ('ddp', 'fsdp')}
 
-# %% ../nbs/43b_train.clusters.ipynb #c023
+# %% ../nbs/43b_train.clusters.ipynb #c025
 eight,many = (plan_parallel(llama['8 B'], n, recompute='selective', peak=.39) for n in (8, 128))
 measured = {(8, 'eager'): (5762, 82.4), (8, 'compiled'): (6667, 77.0), (128, 'eager'): (5605, 67.0), (128, 'compiled'): (6514, 62.0)}
 
@@ -36,21 +36,30 @@ def test_the_network_hides_above_some_thousand_tokens():
     with expect_fail(LlmbookError, 'whole'): plan_parallel(llama['8 B'], 8, recompute='whole')
     balance
 
-# %% ../nbs/43b_train.clusters.ipynb #c024
+# %% ../nbs/43b_train.clusters.ipynb #c023
+def test_what_recomputing_costs():
+    ways = {mode: plan_parallel(llama['8 B'], 8, recompute=mode) for mode in ('none', 'selective', 'blocks')}
+    test_eq(ways['selective']['compute'], ways['none']['compute'])
+    assert 1.25 < ways['blocks']['compute']/ways['none']['compute'] < 4/3
+    saved = {mode: ways['none']['memory'] - p['memory'] for mode,p in ways.items()}
+    assert 0 < saved['blocks']/2 < saved['selective'] < saved['blocks']
+    {mode: round(p['memory']/2**30, 1) for mode,p in ways.items()}
+
+# %% ../nbs/43b_train.clusters.ipynb #c026
 def test_operations_are_counted_as_torchtitan_counts_them():
     mfu = {k: rate*flops_per_token(llama['8 B'], 8192)/989e12 for k,(rate,_) in measured.items()}
     assert .325 < min(mfu.values()) and max(mfu.values()) < .395
     {k: round(v, 3) for k,v in mfu.items()}
 
-# %% ../nbs/43b_train.clusters.ipynb #c026
+# %% ../nbs/43b_train.clusters.ipynb #c028
 def test_the_plan_beside_torchtitan():
     less = {'plan': (eight['memory'] - many['memory'])/2**30} | {k: measured[8,k][1] - measured[128,k][1] for k in ('eager', 'compiled')}
     keeps = {'plan': many['rate']/eight['rate']} | {k: measured[128,k][0]/measured[8,k][0] for k in ('eager', 'compiled')}
     assert all(1 <= less[k]/less['plan'] < 1.12 and .97 < keeps[k]/keeps['plan'] <= 1 for k in ('eager', 'compiled'))
     {k: (round(less[k], 1), round(keeps[k], 3)) for k in less}
 
-# %% ../nbs/43b_train.clusters.ipynb #c028
+# %% ../nbs/43b_train.clusters.ipynb #c030
 def test_memory_lies_between_eager_and_compiled():
     gib = {n: p['memory']/2**30 for n,p in ((8, eight), (128, many))}
     assert all(measured[n,'compiled'][1] < x < measured[n,'eager'][1] for n,x in gib.items())
-    {n: round(x, 1) for n,x in gib.items()}
+    {n: round(x, 1) for n,x in gib.items()},round(2*2*8192*llama['8 B'].vocab_size/2**30, 1)

@@ -94,6 +94,9 @@ class TrainConfig:
         require(0 <= self.ema < 1, f'ema is {self.ema}; give a decay from 0 up to, not including, 1.')
         for f,known in CHOICES.items():
             require(getattr(self, f) in known, f"Unknown {f} {getattr(self, f)!r}; use one of: {', '.join(known)}.")
+        require(not self.graph or self.optimizer in ('muon', 'adamw') and self.dtype != 'float16' and self.micro_tokens >= 0 and self.recompute == 'none',
+                'Whole steps are recorded in float32 or bfloat16, with muon or adamw, with micro_tokens given and nothing recomputed; set graph to false, or change those.')
+        require(not self.kernels or self.recompute == 'none', 'The kernels take the place of whole blocks, which are then not recomputed; set kernels to false, or recompute to none.')
         get_schedule(self.schedule)
 
     @property
@@ -313,8 +316,7 @@ class _Loop:
     def with_kernels(self, objective:Callable)->Callable: # The objective to train with
         from llmbook.train.cuda import kernels_on, use_kernels
         from llmbook.train.fused import kernel_lm_loss, with_kernels
-        require(self.engine.world == 1 and self.config.recompute == 'none' and objective is chunked_lm_loss,
-                'The kernels take the place of whole blocks and of chunked_lm_loss, in one process; set kernels to false, or leave out recompute, ranks and other objectives.')
+        require(self.engine.world == 1 and objective is chunked_lm_loss, 'The kernels take the place of chunked_lm_loss, in one process; set kernels to false, or leave out ranks and other objectives.')
         if self.device.type == 'cuda': self.switch.enter_context(use_kernels())
         if not kernels_on(next(self.workers.working.parameters())): return objective
         for c in self.workers.copies: with_kernels(c)
@@ -323,8 +325,7 @@ class _Loop:
     def recorded(self):
         from llmbook.train.graphs import StepGraph
         c = self.config
-        require(self.engine.world == 1 and not self.scaler and c.optimizer in ('muon', 'adamw') and c.micro_tokens >= 0 and c.recompute == 'none',
-                'Whole steps are recorded in one process, in float32 or bfloat16, with muon or adamw, with micro_tokens given and nothing recomputed; set graph to false, or change those.')
+        require(self.engine.world == 1, 'Whole steps are recorded in one process; set graph to false, or start without torchrun.')
         return StepGraph(self.workers, self.optimizers, self.objective, c.clip or math.inf, lambda T: _micro_rows(self.state['micro'], T))
 
     def batch(self)->dict: # This process's part of the step's batch
