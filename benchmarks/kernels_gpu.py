@@ -1,25 +1,29 @@
-"""The kernels of chapters 41b and 41e on a GPU, beside plain PyTorch, torch.compile and, where it is installed, Liger.
-The loss meets two more: the compiler's own chunker, and torch's chunked F.linear_cross_entropy.
+"""The kernels of chapters 41b, 41e and 41g on a GPU, beside plain PyTorch, torch.compile and, where it is installed, Liger.
+The loss meets two more: the compiler's own chunker, and torch's chunked F.linear_cross_entropy. Attention meets PyTorch's
+flash kernel and cuDNN's, each alone.
 
     python benchmarks/kernels_gpu.py
     python benchmarks/kernels_gpu.py --rehearse    # tiny shapes, on the CPU, emulated, compiled by 'eager': does the script run?
 
 For each kernel and rival: error against float64, time of the forward pass and of forward and backward (median of the
 repeats, by CUDA events, the L2 cache flushed before each), the most memory it held, and for ours the ledger's floor and
-prediction. Everything goes to kernels_gpu.json beside this script, with the device's name.
+prediction; for quantised weights also the kernel's own error, against the same weights multiplied without it. Everything
+goes to kernels_gpu.json beside this script, with the device's name.
 """
 import argparse, statistics, sys
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from llmbook.core import LlmbookError, machine_info, write_json
 from llmbook.model.attention import rms_norm
 from llmbook.model.blocks import swiglu
 from llmbook.model.positions import apply_rope, rope_tables
-from llmbook.train.cuda import add_rms_norm, fused_rms_norm, load_library, use_kernels
-from llmbook.train.fused import fused_swiglu, int8_matvec, ledger, linear_cross_entropy, norm_rope, quantize_int8
+from llmbook.train.cuda import add_rms_norm, fused_rms_norm, load_library, relative_error, use_kernels
+from llmbook.train.tensorcores import attention_cost, fused_attention
+from llmbook.train.fused import fused_swiglu, int4_matvec, int8_matvec, ledger, linear_cross_entropy, norm_rope, quantize_int4, quantize_int8
 
 
 def cases(n, D, H, K, M, V, device):
@@ -37,7 +41,14 @@ def cases(n, D, H, K, M, V, device):
     losses = dict(compile_chunked=torch.compile(plain_loss, options={'auto_chunker.enable': True})) if device != 'cpu' else {}
     if hasattr(F, 'linear_cross_entropy') and hasattr(torch.nn, 'LinearCrossEntropyOptions'):
         losses['torch_chunked'] = lambda h, w: F.linear_cross_entropy(h, w, labels, reduction='sum', options=torch.nn.LinearCrossEntropyOptions())
+    def attend(q, k, v): return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    def by(backend):
+        def f(q, k, v):
+            with sdpa_kernel(backend): return attend(q, k, v)
+        return f if device != 'cpu' else None
+    heads = lambda: make(n//len(cos), H, len(cos), max(K, 32))
     return {
+        'attention': ((heads(), heads(), heads()), attend, fused_attention, dict(flash=by(SDPBackend.FLASH_ATTENTION), cudnn=by(SDPBackend.CUDNN_ATTENTION))),
         'rms_norm': ((make(n, D), gain(D)), rms_norm, fused_rms_norm, dict(liger=liger_rms_norm and (lambda x, w: liger_rms_norm(x, w, 1e-6, in_place=False)))),
         'add_rms_norm': ((make(n, D), make(n, D), gain(D)), plain_add_norm, add_rms_norm, {}),
         'norm_rope': ((make(n//len(cos), len(cos), H, K), gain(K)), lambda x, w: apply_rope(rms_norm(x, w).transpose(1, 2), cos, sin), lambda x, w: norm_rope(x, w, cos, sin), {}),
@@ -69,13 +80,10 @@ def milliseconds(f, repeats, flush):
     return statistics.median(times)
 
 
-def error(got, true): return ((got.double() - true.double()).norm()/true.double().norm().clamp(min=1e-30)).item()
-
-
 def measure(f, leaves, weights, true, repeats, flush):
     "Errors, times and memory of one version."
     out,grads = forward_backward(f, leaves, weights)
-    row = dict(error=max(error(a, b) for a,b in zip((*out, *grads), true)))
+    row = dict(error=max(relative_error(a, b) for a,b in zip((*out, *grads), true)))
     del out, grads
     if flush is not None: torch.cuda.reset_peak_memory_stats()
     row['forward_ms'] = milliseconds(lambda: f(*leaves), repeats, flush)
@@ -105,7 +113,10 @@ def main():
     if not load_library(device): raise LlmbookError(f'The kernels for {device} could not be built; the warning above says why.')
     torch.manual_seed(0)
     flush = None if a.rehearse else torch.empty(2**28, dtype=torch.int8, device=device)
-    book,results = ledger(N=n, **shape),{}
+    book,results,T = ledger(N=n, **shape),{},min(n, 1024)
+    for name,products in (('attention', 2), ('attention backward', 7)):
+        cost = attention_cost(n//T, shape['H'], T, max(shape['K'], 32), products)
+        book[name] = cost | dict(predicted=cost['flops']/(.5*.35*989e12) + 3e-6)
     for name,(leaves,plain,ours,rivals) in cases(n, device=device, **shape).items():
         with torch.no_grad(): outs = plain(*leaves)
         outs = (outs,) if isinstance(outs, torch.Tensor) else outs
@@ -124,13 +135,13 @@ def main():
         print(name, rows, flush=True)
     V,D = shape['V'],shape['D']
     w,x = torch.randn(V, D, device=device).bfloat16(),torch.randn(D, device=device).bfloat16()
-    q,scales = quantize_int8(w, 16 if a.rehearse else 128)
-    rows = dict(bfloat16=dict(forward_ms=milliseconds(lambda: w @ x, a.repeats, flush)))
-    with use_kernels(emulated=a.rehearse):
-        rows['ours'] = dict(error=error(int8_matvec(x, q, scales), w.double() @ x.double()), forward_ms=milliseconds(lambda: int8_matvec(x, q, scales), a.repeats, flush),
-                            floor_ms=1e3*book['int8_matvec']['floor'], predicted_ms=1e3*book['int8_matvec']['predicted'])
-    results['int8_matvec'] = rows
-    print('int8_matvec', rows, flush=True)
+    plain,true = dict(forward_ms=milliseconds(lambda: w @ x, a.repeats, flush)),w.double() @ x.double()
+    for name,matvec,(q,scales) in (('int8_matvec', int8_matvec, quantize_int8(w, 16 if a.rehearse else 128)), ('int4_matvec', int4_matvec, quantize_int4(w))):
+        with use_kernels(emulated=a.rehearse):
+            ours = dict(error=relative_error(matvec(x, q, scales), true), kernel_error=relative_error(matvec(x, q, scales), matvec(x.double(), q, scales)), forward_ms=milliseconds(lambda: matvec(x, q, scales), a.repeats, flush),
+                        floor_ms=1e3*book[name]['floor'], predicted_ms=1e3*book[name]['predicted'])
+        results[name] = dict(bfloat16=plain, ours=ours)
+        print(name, results[name], flush=True)
     if not a.rehearse:
         write_json(a.out, dict(command=f'python benchmarks/kernels_gpu.py --tokens {a.tokens}', machine=machine_info(), device=torch.cuda.get_device_name(), shape=dict(tokens=n, **shape), results=results))
 

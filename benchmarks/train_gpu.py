@@ -5,8 +5,10 @@
 
 Throughput. All systems multiply matrices of the same sizes: `gpt2-124m` has 123,588,864 parameters here and 124,373,760 in nanoGPT, which learns
 positions, too; `qwen3-350m` has 353,554,432 and 354,599,936. One count of operations, `flops_per_token` (attention in full), therefore serves for
-every MFU. A step is `--rows` sequences of 1024 random tokens, in pieces where memory runs out, and AdamW (fused). Ours is `Workers` and `accumulate`:
-float32 master, bfloat16 copy, gradient clipped; `kernels` is compiled, too, and `documents` is that with the mask that comes with the book's loader.
+every MFU. A step is `--rows` sequences of `--length` random tokens, in pieces where memory runs out, and AdamW (fused). Ours is `Workers` and `accumulate`:
+float32 master, bfloat16 copy, gradient clipped; `graph` is `eager` recorded as CUDA graphs, and `kernels` is compiled, too. `documents` is that for rows
+of several documents (lengths drawn, median 400 tokens) under a dense mask; `flex` and `varlen` keep them apart as chapter 41h does. One count of operations
+serves here, too, so what the latter skip shows in tokens a second, and in an MFU that counts pairs which were not computed.
 nanoGPT is what its bench.py does (float32, autocast, no clipping), litgpt what its pretrain does in bf16-true (no float32 weights, clipped). The
 warm-up is left out; the time is the median of the other steps, each between two synchronisations.
 
@@ -28,7 +30,9 @@ from llmbook.core import LlmbookError, file_hash, machine_info, read_json, requi
 from llmbook.model.decoder import Decoder, DecoderConfig, flops_per_token
 from llmbook.train.classics import get_optimizers
 from llmbook.train.cuda import load_library, use_kernels
+from llmbook.train.documents import with_document_attention
 from llmbook.train.fused import kernel_lm_loss, with_kernels
+from llmbook.train.graphs import StepGraph
 from llmbook.train.kernels import chunked_lm_loss
 from llmbook.train.loop import Workers, accumulate
 from llmbook.train.memory import halve_on_oom
@@ -41,7 +45,8 @@ SHAPES = {
     'gpt2-124m': dict(vocab_size=50_304, hidden_size=768, intermediate_size=2048, num_hidden_layers=12, num_attention_heads=12, num_key_value_heads=12, head_dim=64),
     'qwen3-350m': dict(vocab_size=50_304, hidden_size=1024, intermediate_size=3072, num_hidden_layers=24, num_attention_heads=16, num_key_value_heads=8, head_dim=64)}
 TINY = dict(vocab_size=128, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, head_dim=16)
-ARMS = dict(eager=(False, False, False), compile=(True, False, False), kernels=(True, True, False), documents=(True, True, True)) # Compiled, kernels, doc_ids
+ARMS = dict(eager={}, graph=dict(graph=True), compile=dict(compiled=True), kernels=dict(compiled=True, kernels=True)) # Of ours
+ARMS |= {name: ARMS['kernels'] | dict(documents=how) for name,how in dict(documents='dense', flex='flex', varlen='varlen').items()}
 TINY_TEXT = ['pretrain.tokens=4096', 'pretrain.batch_tokens=512', 'pretrain.micro_tokens=256', 'lengths=[[16,0.5],[32,0.5]]', 'seq_len=32',
              'model.num_hidden_layers=1', 'model.ngram_rows=64', 'model.ngrams=[2,3]']
 TINY_NANOGPT = dict(device='cpu', compile=False, dtype='float32', block_size=16, batch_size=4, n_layer=1, n_head=2, n_embd=32, max_iters=40, lr_decay_iters=40,
@@ -68,21 +73,41 @@ def versions(**more):
         with contextlib.suppress(PackageNotFoundError): res[name] = version(name)
     return res | more
 
+def document_ids(rows, T):
+    "Documents end to end: their lengths have a long tail."
+    lengths = (400*torch.randn(rows*T//8 + 1).exp()).clamp(min=8).long()
+    return torch.arange(len(lengths), dtype=torch.int32).repeat_interleave(lengths)[:rows*T].view(rows, T)
+
+def recorded(workers, optimizers, objective, micro):
+    "The step of `llmbook.train.graphs`."
+    graph = StepGraph(workers, optimizers, objective, 1., lambda T: micro)
+    def step(batch):
+        try: loss,norm = graph.gradients(batch)
+        except LlmbookError as e: raise torch.OutOfMemoryError(str(e)) if 'memory' in str(e) else e
+        require(math.isfinite(loss) and math.isfinite(norm), 'The loss or the gradient is not finite.')
+        graph.update()
+        return loss
+    return step
+
 def llmbook_step(job, config, micro, device):
     "The book's step, in the order of `llmbook.train.loop`; how many parameters it trains."
-    compiled,kernels,documents = ARMS[job['arm']]
+    arm = dict(compiled=False, kernels=False, documents=None, graph=False) | ARMS[job['arm']]
+    compiled,kernels = arm['compiled'],arm['kernels']
     require(not kernels or not on_gpu() or load_library('cuda'), 'The kernels could not be built for this GPU; see what nvcc says of them.')
     use_kernels(kernels)
     model = Decoder(config).to(device)
     if kernels: with_kernels(model)
     optimizers,workers = get_optimizers(model, 'adamw', 6e-4, 6e-4, 6e-4, .1),Workers(model, torch.bfloat16)
+    if arm['documents']: with_document_attention(workers.working, arm['documents'])
     for c in workers.copies if compiled else []: c.hidden = torch.compile(c.hidden)
     ids = torch.randint(config.vocab_size, (job['rows'], job['T']+1))
-    batch = dict(input_ids=ids[:,:-1].contiguous(), labels=ids[:,1:].contiguous()) | (dict(doc_ids=torch.zeros(job['rows'], job['T'], dtype=torch.int32)) if documents else {})
-    params = list(model.parameters())
+    batch = dict(input_ids=ids[:,:-1].contiguous(), labels=ids[:,1:].contiguous()) | (dict(doc_ids=document_ids(job['rows'], job['T'])) if arm['documents'] else {})
+    params,objective = list(model.parameters()),kernel_lm_loss if kernels else chunked_lm_loss
+    whole = recorded(workers, optimizers, objective, micro) if arm['graph'] else None
     def step():
         here = {k: v.to(device, non_blocking=True) for k,v in batch.items()}
-        loss = float(accumulate(workers, here, micro, kernel_lm_loss if kernels else chunked_lm_loss)[0])
+        if whole: return whole(here)
+        loss = float(accumulate(workers, here, micro, objective)[0])
         require(math.isfinite(loss) and math.isfinite(float(clip_by_norm(params, 1.))), 'The loss or the gradient is not finite.')
         for o in optimizers: o.step()
         model.zero_grad(set_to_none=True), workers.refresh()
@@ -185,7 +210,7 @@ def measure(job, limit):
 
 def jobs(a, device):
     "What names each row."
-    same = dict(device=device, rows=a.rows, T=32 if a.rehearse else 1024, warmup=a.warmup, steps=a.steps)
+    same = dict(device=device, rows=a.rows, T=32 if a.rehearse else a.length, warmup=a.warmup, steps=a.steps)
     for shape in a.shapes:
         for arm in ARMS: yield dict(system='llmbook', arm=arm, shape=shape, **same)
         if a.nanogpt: yield dict(system='nanoGPT', arm='compile', shape=shape, **same)
@@ -199,6 +224,7 @@ def jobs(a, device):
 def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--rows', type=int, default=32, help='sequences in a step, and at first in a forward pass')
+    p.add_argument('--length', type=int, default=1024, help='tokens in a sequence; what documents save grows with it')
     p.add_argument('--warmup', type=int, default=10, help='steps before the clock')
     p.add_argument('--steps', type=int, default=20, help='steps timed')
     p.add_argument('--shapes', nargs='*', choices=list(SHAPES), default=list(SHAPES))
@@ -216,7 +242,7 @@ def arguments():
 
 def check(a):
     require(a.rehearse or on_gpu(), 'There is no CUDA device for PyTorch to train on; run this where torch.cuda.is_available(), or pass --rehearse.')
-    for name in ('rows', 'warmup', 'steps', 'limit'): require(getattr(a, name) > 0, f'--{name} is {getattr(a, name)}; give a whole number above zero.')
+    for name in ('rows', 'length', 'warmup', 'steps', 'limit'): require(getattr(a, name) > 0, f'--{name} is {getattr(a, name)}; give a whole number above zero.')
     for f in ('model.py', 'train.py', 'config/train_shakespeare_char.py') if a.nanogpt else ():
         require((a.nanogpt/f).is_file(), f'There is no {f} in {a.nanogpt}; give --nanogpt a checkout of https://github.com/karpathy/nanoGPT.')
     require(not a.litgpt or importlib.util.find_spec('litgpt'), 'litgpt is not installed here; install the package litgpt, or leave --litgpt out.')
@@ -242,7 +268,7 @@ def main():
             a.text,a.set = short,TINY_TEXT + a.set
     if result.get('peak', {}).get('device') != device: result['peak'] = peak_rate(device)
     given = ''.join(f' --{k} {v}' for k,v in dict(nanogpt='../nanoGPT', litgpt='', text='data/tinyshakespeare.txt').items() if getattr(a, k)).replace('  ', ' ')
-    result |= dict(command=f'python benchmarks/train_gpu.py --rows {a.rows} --warmup {a.warmup} --steps {a.steps}{given}' + (f' --set {" ".join(a.set)}' if a.set else ''),
+    result |= dict(command=f'python benchmarks/train_gpu.py --rows {a.rows} --length {a.length} --warmup {a.warmup} --steps {a.steps}{given}' + (f' --set {" ".join(a.set)}' if a.set else ''),
                    machine=machine_info(), device=device)
     for name in jobs(a, device):
         found = next((r for r in result['rows'] if all(r.get(k) == v for k,v in name.items())), None)

@@ -20,7 +20,7 @@ from llmbook.core import LlmbookError
 from llmbook.model.families import build, check_export, count_parameters
 from llmbook.model.research import Research, ResearchConfig
 
-# %% ../nbs/34d_model.ngrams.ipynb #c017
+# %% ../nbs/34d_model.ngrams.ipynb #c018
 def small(**changes): # A model whose gains and mixes are not what they were drawn, and tokens
     torch.manual_seed(0)
     shape = dict(vocab_size=30, hidden_size=48, intermediate_size=56, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, head_dim=8,
@@ -31,7 +31,7 @@ def small(**changes): # A model whose gains and mixes are not what they were dra
     for t in model.ngrams.tables: nn.init.normal_(t.weight)
     return model.eval(),torch.randint(30, (2, 11))
 
-# %% ../nbs/34d_model.ngrams.ipynb #c024
+# %% ../nbs/34d_model.ngrams.ipynb #c025
 def chatter(n, seed): # `n` characters of words that follow each other
     g = torch.Generator().manual_seed(seed)
     words,follow = torch.randint(25, (200, 4), generator=torch.Generator().manual_seed(9)),torch.randint(200, (200, 3), generator=torch.Generator().manual_seed(8))
@@ -60,6 +60,7 @@ def test_keys_by_hand():
     docs = torch.tensor([[0, 0, 0, 1, 1]])
     test_eq(ngram_keys(ids, (2,), 3, 16, docs)[0,:,0].tolist(), [4*1+0, 4*3+1, 4*2+3, 4*2+0, 4*3+2])
     test_eq(ngram_keys(ids, (2, 3), 3, 64, docs)[0,:,1].tolist(), [16+0, 4*13+0, 4*11+1, 32+0, 4*14+0])
+    test_eq(ngram_keys(ids, (3,), 3, 64, torch.tensor([[0, 0, 1, 0, 0]]))[0,:,0].tolist(), [16+0, 4*13+0, 32+0, 32+0, 4*14+0])
     test_eq(table_size(2, 3, 99), 16)
     test_eq(table_size(3, 3, 50), 50)
 
@@ -74,9 +75,19 @@ def test_keys_spread():
         assert torch.equal(first[which], keys)
         used,expected = len(keys.unique()),10_007*(1 - torch.exp(torch.tensor(-len(names)/10_007))).item()
         assert abs(used/expected - 1) < .01 and 0 <= keys.min() and keys.max() < 10_007
+        test_eq(ngram_keys(text, (n,), 65, 7).unique().tolist(), list(range(7)))
+        assert torch.equal(ngram_keys(text.int(), (n,), 65, 10_007)[0,n-1:,0], keys)
     used,expected
 
-# %% ../nbs/34d_model.ngrams.ipynb #c019
+# %% ../nbs/34d_model.ngrams.ipynb #c014
+def test_rows_side_by_side():
+    two = NGramTables([3, 4], 2, 5)
+    first,second = (t.weight for t in two.tables)
+    mixed = two(torch.tensor([[[2, 3], [0, 1]]]))
+    assert_close(mixed, torch.stack([torch.cat([first[2], second[3]]), torch.cat([first[0], second[1]])])[None] @ two.mix.weight.T)
+    mixed.shape
+
+# %% ../nbs/34d_model.ngrams.ipynb #c020
 def test_what_a_decoder_promises():
     model,ids = small()
     plain = build(ResearchConfig(**{k: v for k,v in vars(model.config).items() if 'ngram' not in k and k != 'model_type'}))
@@ -91,10 +102,11 @@ def test_what_a_decoder_promises():
             cache = model.new_cache(2, 11)
             assert_close(torch.cat([model(part, cache=cache) for part in ids.split(sizes, 1)], 1), whole, rtol=0, atol=1e-5)
         assert (whole - plain(ids)).abs().max() > .01
+        assert_close(model.read(ids), plain.read(ids) + model.ngrams(ngram_keys(ids, (2, 3, 5), 30, 1000)))
         for t in model.ngrams.tables: t.weight.zero_()
         assert torch.equal(model(ids), plain(ids))
 
-# %% ../nbs/34d_model.ngrams.ipynb #c021
+# %% ../nbs/34d_model.ngrams.ipynb #c022
 def test_truncated_cache():
     model,ids = small(sliding_window=None)
     with torch.no_grad():
@@ -105,16 +117,20 @@ def test_truncated_cache():
         cache.truncate(6)
         assert_close(model(ids[:,6:], cache=cache), model(ids)[:,6:], rtol=0, atol=1e-5)
 
-# %% ../nbs/34d_model.ngrams.ipynb #c022
+# %% ../nbs/34d_model.ngrams.ipynb #c023
 def test_counts_and_refusals():
     model,_ = small(tie_word_embeddings=False)
     test_eq(count_parameters(model.config), sum(p.numel() for p in model.parameters()))
     with expect_fail(LlmbookError, 'embeddings of n-grams'): check_export(model.config)
-    for bad,words in ((dict(ngrams=(3, 2)), 'rising sizes'), (dict(ngrams=(1, 2)), 'rising sizes'), (dict(ngrams=()), 'rising sizes'), (dict(ngrams=('a', 'b')), 'rising sizes'), (dict(ngram_rows=0), 'above 0')):
+    for bad,words in ((dict(ngrams=(3, 2)), 'rising sizes'), (dict(ngrams=(1, 2)), 'rising sizes'), (dict(ngrams=()), 'rising sizes'), (dict(ngrams=('a', 'b')), 'rising sizes'), (dict(ngram_rows=0), 'above 0'), (dict(ngram_width=0), 'above 0'),
+                      (dict(window_pattern='X'), 'window_pattern')):
         with expect_fail(LlmbookError, words): NGramConfig(**bad)
+    drawn = build(NGramConfig(**vars(model.config) | dict(ngrams=[2, 5])))
+    test_eq((drawn.config.ngrams, type(drawn.config.ngrams)), ((2, 5), tuple))
+    for t in drawn.ngrams.tables: assert abs(t.weight.std().item()/.05 - 1) < .1
     sum(p.numel() for p in model.ngrams.parameters())/count_parameters(model.config)
 
-# %% ../nbs/34d_model.ngrams.ipynb #c025
+# %% ../nbs/34d_model.ngrams.ipynb #c026
 def test_tables_learn_sooner():
     shape = dict(vocab_size=26, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2, head_dim=16,
                  max_position_embeddings=64, sliding_window=None, tie_word_embeddings=False)

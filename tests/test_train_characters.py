@@ -10,12 +10,12 @@ from llmbook.train.characters import (
 import json, tempfile
 from pathlib import Path
 from fastcore.test import test_eq, expect_fail
-from llmbook.core import LlmbookError, read_json
+from llmbook.core import LlmbookError, file_hash, read_json
 from llmbook.data.prepare import read_split
 
 # %% ../nbs/46e_train.characters.ipynb #c008
 def test_nothing_is_changed():
-    play = 'Second Murderer:\r\nWhat, shall we\tstab him?\n\n\n' * 40 + '\u2026é\x00 end'
+    play = '\ufeff\n' + 'Second Murderer:\r\nWhat, shall we\tstab him?\n\n\n' * 40 + '\u2026é\x00 end \n'
     with tempfile.TemporaryDirectory() as d:
         Path(d, 'play.txt').write_bytes(play.encode())
         stats = keep_as_it_is(f'{d}/play.txt', d, .2)
@@ -24,8 +24,25 @@ def test_nothing_is_changed():
         Path(d, 'latin.txt').write_bytes('é'.encode('latin-1'))
         with expect_fail(LlmbookError, 'is not UTF-8'): keep_as_it_is(f'{d}/latin.txt', d)
         with expect_fail(LlmbookError, 'too few'): halves('a')
+        with expect_fail(LlmbookError, 'between 0 and 1'): halves(play, 1.)
         with expect_fail(LlmbookError, 'no file'): keep_as_it_is(f'{d}/none.txt', d)
         with expect_fail(LlmbookError, 'no text'): keep_as_it_is('', d)
     test_eq(train + held, play)
     test_eq(len(train), int(.8*len(play)))
     stats['splits']['validation']
+
+# %% ../nbs/46e_train.characters.ipynb #c010
+def test_what_is_said_of_the_text_is_so():
+    text = 'Être, ou ne pas être: « là » est la question.'
+    with tempfile.TemporaryDirectory() as d:
+        Path(d, 'play.txt').write_bytes(text.encode())
+        stats,card = keep_as_it_is(f'{d}/play.txt', d, .3),Path(d, 'data/README.md').read_text()
+        rows = {s: list(read_split(Path(d)/'data', s)) for s in ('train', 'validation', 'test', 'rejects')}
+        hashes = {s: file_hash(f'{d}/data/{s}.jsonl.gz') for s in ('train', 'validation', 'test')}
+        test_eq(stats['config'], dict(corpus=f'{d}/play.txt', held_out=.3))
+    test_eq([[(r['text'], r['id']) for r in rows[s]] for s in rows], [[(text[:31], 'play.txt#train')], [(text[31:], 'play.txt#validation')], [(text[31:], 'play.txt#test')], []])
+    test_eq(stats['splits'], {s: dict(documents=1, bytes=len(rows[s][0]['text'].encode()), hash=hashes[s]) for s in hashes})
+    counts = dict(documents=1, bytes=len(text.encode()))
+    for where in (*stats['funnel'], *stats['sources'].values(), *stats['kinds'].values(), *stats['licenses'].values()): test_eq({k: where[k] for k in counts}, counts)
+    test_eq((stats['bytes_read'], stats['max_chars'], 'The first 31 of 45 characters' in card), (len(text.encode()), 45, True))
+    card

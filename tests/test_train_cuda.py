@@ -24,6 +24,7 @@ from llmbook.train.cuda import (
     fresh_like,
     fused_rms_norm,
     add_rms_norm,
+    relative_error,
     altered_library,
     run_sanitizer,
     kernel_resources)
@@ -41,10 +42,6 @@ from llmbook.model.attention import rms_norm
 
 SCHEDULES = range(6)
 TYPES = torch.float32,torch.bfloat16
-
-def error(got, true):
-    "Relative error of the whole tensor."
-    return ((got.double() - true.double()).norm()/true.double().norm().clamp(min=1e-30)).item()
 
 # %% ../nbs/41b_train.cuda.ipynb #c027
 FAULTS = '''
@@ -79,7 +76,7 @@ def faulty_library():
         shutil.copy(kernel_folder()/'common.cu', tmp)
         return open_library(build_library(folder=Path(tmp), cache=Path(tmp)))
 
-# %% ../nbs/41b_train.cuda.ipynb #c049
+# %% ../nbs/41b_train.cuda.ipynb #c051
 def rms_errors(dtype, rows, D, offset=0, seed=0):
     "Relative errors of sum, norm and gradients of `add_rms_norm` against float64."
     g = torch.Generator().manual_seed(seed)
@@ -91,7 +88,7 @@ def rms_errors(dtype, rows, D, offset=0, seed=0):
     true_h,true_w = h.detach().double().requires_grad_(),w.detach().double().requires_grad_()
     true_y = rms_norm(true_h, true_w, .1)
     dx,dw = torch.autograd.grad((true_h*dh.double()).sum() + (true_y*dy.double()).sum(), (true_h, true_w))
-    return [error(h, x.double() + r.double()), error(y, true_y), error(got[0], dx), error(got[1], dx), error(got[2], dw)]
+    return [relative_error(h, x.double() + r.double()), relative_error(y, true_y), relative_error(got[0], dx), relative_error(got[1], dx), relative_error(got[2], dw)]
 
 # %% ../nbs/41b_train.cuda.ipynb #c019
 def test_one_library_for_one_state_of_the_sources():
@@ -140,7 +137,7 @@ def test_rows_are_shared_out():
     assert plan(65_536, 96, 4, blocks=10)[0] == 10
     {f'{packs} packs': plan(65_536, packs, 4)[1:] for packs in (4, 16, 96, 256, 1024)}
 
-# %% ../nbs/41b_train.cuda.ipynb #c050
+# %% ../nbs/41b_train.cuda.ipynb #c052
 def test_rms_norm_equals_float64():
     with use_kernels(emulated=True):
         worst = {d: 0. for d in TYPES}
@@ -152,7 +149,7 @@ def test_rms_norm_equals_float64():
     assert worst[torch.float32] < 1e-6 and worst[torch.bfloat16] < 5e-3 and max(found) < 1e-6
     {str(d): f'{e:.0e}' for d,e in worst.items()}
 
-# %% ../nbs/41b_train.cuda.ipynb #c053
+# %% ../nbs/41b_train.cuda.ipynb #c055
 def test_a_race_inside_reduce_is_named():
     racing,said = altered_library('rms_norm.cu', 'part[warp] = v;\n  __syncthreads();', 'part[warp] = v;'),[]
     x,w,y = torch.randn(3, 512),torch.ones(512),torch.empty(3, 512)
@@ -162,7 +159,7 @@ def test_a_race_inside_reduce_is_named():
         said.append(str(e.value))
     said[0]
 
-# %% ../nbs/41b_train.cuda.ipynb #c057
+# %% ../nbs/41b_train.cuda.ipynb #c059
 def test_parts_of_the_norm():
     x,w = torch.randn(4, 24).requires_grad_(),(torch.rand(24) + .5).requires_grad_()
     loss = lambda f: (f(x, w).sin()).sum()
@@ -180,31 +177,31 @@ def test_parts_of_the_norm():
         with expect_fail(LlmbookError, 'not torch.float16'): torch.ops.llmbook.rms_norm(x.half(), w.half(), 1e-6)
         with expect_fail(LlmbookError, 'w is torch.bfloat16'): torch.ops.llmbook.rms_norm(x, w.bfloat16(), 1e-6)
 
-# %% ../nbs/41b_train.cuda.ipynb #c060
+# %% ../nbs/41b_train.cuda.ipynb #c062
 def test_no_kernel_leaves_its_bounds():
     clean,said = run_sanitizer()
     if clean is None: pytest.skip(said)
     test_eq(clean, True)
     said
 
-# %% ../nbs/41b_train.cuda.ipynb #c062
+# %% ../nbs/41b_train.cuda.ipynb #c064
 def test_an_overrun_is_found():
     clean,said = run_sanitizer(overrun=True)
     if clean is None: pytest.skip(said)
     test_eq(clean, False)
     said
 
-# %% ../nbs/41b_train.cuda.ipynb #c065
+# %% ../nbs/41b_train.cuda.ipynb #c067
 @pytest.mark.slow
 def test_kernels_compile_for_three_generations_without_spills():
     if not find_compiler('cuda'): pytest.skip('there is no nvcc')
     reports = {arch: kernel_resources(arch) for arch in ('sm_80', 'sm_90a', 'sm_100a')}
-    assert all(len(r) == 32 and not any(k['spilled'] for k in r) for r in reports.values())
+    assert all(len(r) == 46 and not any(k['spilled'] for k in r) for r in reports.values())
     registers = {k['kernel']: [next(r['registers'] for r in rows if r['kernel'] == k['kernel'] and r['type'] == 'bfloat16' and r['pack'] > 1)
                               for rows in reports.values()] for k in reports['sm_80']}
     registers
 
-# %% ../nbs/41b_train.cuda.ipynb #c067
+# %% ../nbs/41b_train.cuda.ipynb #c069
 def test_without_a_compiler_pytorch_goes_on_alone():
     load_library.cache_clear()
     x,w = torch.randn(2, 8),torch.ones(8)

@@ -38,14 +38,17 @@ from llmbook.core import LlmbookError
 from llmbook.model.decoder import Decoder, DecoderConfig
 from llmbook.train.loop import Counting, Engine, TrainConfig, read_metrics, train
 from llmbook.train.optim import build_optimizers
+from llmbook.train.state import read_checkpoint
 
 # %% ../nbs/43_train.distributed.ipynb #c037
 common = '''
 import json, os, signal, sys, tempfile, torch, torch.distributed as dist, warnings
 from llmbook.core import LlmbookError
 from llmbook.train.distributed import *
+from llmbook.train.classics import EMA
 from llmbook.train.loop import Counting, Engine, Interrupted, TrainConfig, read_metrics, train
 from llmbook.train.optim import build_optimizers
+from llmbook.train.state import read_best, read_checkpoint
 from llmbook.model.decoder import Decoder, DecoderConfig
 def small(tied=True, layers=2, vocab=34):
     torch.manual_seed(0)
@@ -121,9 +124,53 @@ class Tired(Uneven):
         return super().batch(step)
 try:
     with ranks(kind, 'cpu', 'float32') as engine:
-        train(small(vocab=32), Tired(8, 16), config(tokens=12*128), folder, quiet=True, engine=engine)
+        train(small(vocab=32), Tired(8, 16), config(tokens=12*128, ema=.9), folder, quiet=True, engine=engine)
 except Interrupted as e: print('INTERRUPTED')
 '''
+
+# %% ../nbs/43_train.distributed.ipynb #c053
+@functools.cache
+def averages_found(n):
+    "What `n` ranks found of averages: by mode the difference from one process and the kinds of numbers in the files; what was lost in an interruption; what was sent; what an average changes, and what `train` leaves beside it."
+    code = common + '''
+from torch.distributed.tensor.debug import CommDebugMode
+class Held(list): n_bytes = 512
+def unseen(b): return b | dict(labels=b['labels'] % 4 + 32)
+class Broken(Uneven):
+    def batch(self, step):
+        if step == 3: raise KeyboardInterrupt
+        return super().batch(step)
+def run(make, folder, batches, dtype='float32'):
+    folder,engine,m,held = f'{sys.argv[1]}/{folder}',make(),small(vocab=36),Held(unseen(Counting(4, 16, seed=7).batch(s)) for s in range(2))
+    rates = dict(lr_matrix=.001, lr_embed=.001, lr_vector=.001)
+    train(m, batches(8, 16), config(tokens=5*128, ema=.9, save_every=2, eval_every=2*128, dtype=dtype, **rates), folder, held, quiet=True, engine=engine)
+    m = gather_model(engine, m)
+    if not engine.lead: return {}
+    last,rest,_ = read_checkpoint(folder)
+    parts = dict(last=last, ema={k[4:]: t for k,t in rest.items() if k.startswith('ema.')}, best=read_best(folder)[0], left={n: p.detach() for n,p in m.named_parameters()})
+    held_out = dict(loss=torch.tensor([r['val_loss'] for r in read_metrics(folder + '/metrics.jsonl') if 'val_loss' in r]))
+    return {f'{part} {n}': t for part,tensors in dict(parts, held=held_out).items() for n,t in tensors.items()}
+def far(a, b): return max((a[k] - b[k]).abs().max().item() for k in a | b)
+dist.init_process_group('gloo')
+lead = dist.get_rank() == 0
+one = run(Engine, 'one', Uneven) if lead else {}
+assert not lead or one['held loss'].argmin() == 0
+modes = {'fsdp': FullyShard, 'fsdp as stage 2': lambda: FullyShard(keep=True), 'stage 2, bfloat16': lambda: FullyShard(dtype=torch.bfloat16, keep=True),
+         'tensor': TensorParallel} if dist.get_world_size() == 2 else {'fsdp of tensor pairs': lambda: FullyShard(tensor=2)}
+got = {name: run(make, name, Uneven, 'bfloat16' if 'bf' in name else 'float32') for name,make in modes.items()}
+first,make = next(iter(modes.items()))
+try: run(make, 'broken', Broken)
+except KeyboardInterrupt: again = run(make, 'broken', Uneven)
+ema = EMA(FullyShard().prepare(small()), .9)
+with CommDebugMode() as sent:
+    ema.update()
+    with ema.applied(): pass
+if lead: print('FOUND', json.dumps([{k: [far(one, g), sorted({str(t.dtype) for t in g.values()})] for k,g in got.items()}, far(got[first], again), sent.get_total_counts(), [max((one[f'{part} {n}'] - one['ema ' + n]).abs().max().item() for n,_ in small().named_parameters()) for part in ('last', 'left')]]))
+dist.destroy_process_group()
+'''
+    with tempfile.TemporaryDirectory() as d: results = launch(n, code, d)
+    assert [c for c,_ in results] == [0]*n, results
+    return json.loads(results[0][1].split('FOUND')[1])
 
 # %% ../nbs/43_train.distributed.ipynb #c016
 def test_rows_of_all_ranks_are_the_batch():
@@ -214,14 +261,26 @@ dist.destroy_process_group()
 def test_resumes_from_1_to_2_to_4_to_1_ranks():
     with tempfile.TemporaryDirectory() as d:
         told = [launch(n, stage_code, f'{d}/many', str(stop), kind) for n,stop,kind in ((1, 3, ''), (2, 6, 'ddp'), (4, 9, 'fsdp'), (1, 0, ''))]
+        for n,stop,kind in ((1, 4, ''), (2, 8, 'fsdp'), (1, 0, '')): launch(n, stage_code, f'{d}/pair', str(stop), kind)
         launch(1, stage_code, f'{d}/one', '0', '')
-        many,one = ([r['loss'] for r in read_metrics(f'{d}/{k}/metrics.jsonl')] for k in ('many', 'one'))
+        many,pair,one = (dict(losses=torch.tensor([r['loss'] for r in read_metrics(f'{d}/{k}/metrics.jsonl')])) | read_checkpoint(f'{d}/{k}')[1] for k in ('many', 'pair', 'one'))
     test_eq([sorted((c, 'INTERRUPTED' in t) for c,t in ranks) for ranks in told[:3]], [[(0, True)] + [(2, False)]*(n-1) for n in (1, 2, 4)])
-    test_eq(len(many), 12)
-    assert_close(torch.tensor(many), torch.tensor(one), atol=1e-5, rtol=0)
-    (torch.tensor(many) - torch.tensor(one)).abs().max()
+    test_eq((len(many['losses']), len(pair['losses']), int(pair['ema.updates'])), (12, 12, 12))
+    far = [max((other[k] - one[k]).abs().max().item() for k in one if k == 'losses' or k.startswith('ema.')) for other in (many, pair)]
+    assert max(far) < 1e-5, far
+    far
 
-# %% ../nbs/43_train.distributed.ipynb #c055
+# %% ../nbs/43_train.distributed.ipynb #c054
+def test_averages_of_divided_weights_are_those_of_one_process():
+    (two,again_two,sent,(moved,left)),(four,again_four,*_) = averages_found(2),averages_found(4)
+    for name,(far,kinds) in (two | four).items():
+        assert far < (.02 if 'bfloat16' in name else 1e-5), (name, far)
+        test_eq(kinds, ['torch.float32', 'torch.int64'])
+    test_eq((again_two, again_four, sent, left), (0, 0, 0, 0))
+    assert moved > 1e-4
+    {name: f'{far:.0e}' for name,(far,_) in (two | four).items()}
+
+# %% ../nbs/43_train.distributed.ipynb #c058
 def test_sharded_checkpoints_change_the_number_of_ranks():
     code = common + '''
 from llmbook.train.kernels import chunked_lm_loss
@@ -233,18 +292,24 @@ def steps(engine, m, opts, first, last):
         (loss/128).backward()
         engine.reduce(m)
         for o in opts: o.step(), o.zero_grad()
+        ema.update()
         yield float(engine.total(loss.detach()))/128
 if int(os.environ['WORLD_SIZE']) > 1: dist.init_process_group('gloo')
 engine = dict(write=FullyShard, read=lambda: FullyShard(tensor=2), alone=Engine)[job]()
 m = engine.prepare(small(vocab=35))
-opts = build_optimizers(m, 'adamw', .003)
+opts,ema = build_optimizers(m, 'adamw', .003),EMA(m, .9)
 if job == 'write':
     list(steps(engine, m, opts, 0, 3))
-    save_sharded(folder, m, opts, dict(step=3))
+    save_sharded(folder, m, opts, dict(step=3), ema)
     at = 3
-else: at = load_sharded(folder, m, opts)['step']
-losses,plain = list(steps(engine, m, opts, at, 6)),gather_model(engine, m)
-if engine.lead: print('FOUND', json.dumps([*losses, *(p.norm().item() for p in plain.parameters())]))
+else: at = load_sharded(folder, m, opts, ema)['step']
+losses,plain,averages = list(steps(engine, m, opts, at, 6)),gather_model(engine, m),engine.gather(ema.tensors())
+assert engine.lead == bool(averages)
+if job == 'alone':
+    save_sharded(folder + '-bare', m, opts, {})
+    try: load_sharded(folder + '-bare', m, opts, ema)
+    except LlmbookError as e: print(e)
+if engine.lead: print('FOUND', json.dumps([*losses, *(p.detach().float().norm().item() for p in [*plain.parameters(), *averages.values()])]))
 if dist.is_initialized(): dist.destroy_process_group()
 '''
     with tempfile.TemporaryDirectory() as d:
@@ -255,16 +320,17 @@ if dist.is_initialized(): dist.destroy_process_group()
     two,four,one = (torch.tensor(json.loads(ranks[0][1].split('FOUND')[1])) for ranks in told)
     assert_close(four, two, atol=1e-5, rtol=0)
     assert_close(one, two, atol=1e-5, rtol=0)
+    assert 'holds no average of the weights' in told[2][0][1]
     files
 
-# %% ../nbs/43_train.distributed.ipynb #c062
+# %% ../nbs/43_train.distributed.ipynb #c065
 def test_one_process_needs_no_ranks():
     test_eq(type(engine_for('fsdp')), Engine)
     with ranks('ddp') as engine: test_eq((engine.rank, engine.world, engine.lead), (0, 1, True))
     test_eq(lead_first(engine, 'sum', lambda: 1+1), 2)
     with expect_fail(LlmbookError, "Unknown way to share work 'dpp'"): engine_for('dpp')
 
-# %% ../nbs/43_train.distributed.ipynb #c063
+# %% ../nbs/43_train.distributed.ipynb #c066
 def test_an_error_of_all_ranks_is_told_once():
     code = common + '''
 try:
@@ -280,7 +346,7 @@ except LlmbookError as e: print('TOLD', e)
     test_eq([len(t) for t in told], [1, 1, 1])
     told
 
-# %% ../nbs/43_train.distributed.ipynb #c065
+# %% ../nbs/43_train.distributed.ipynb #c068
 def test_a_killed_rank_ends_the_run_and_the_same_command_resumes():
     code = common + '''
 folder,die = sys.argv[1],int(sys.argv[2])

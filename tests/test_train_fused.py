@@ -10,6 +10,9 @@ from llmbook.train.fused import (
     swiglu_linear,
     quantize_int8,
     int8_matvec,
+    quantize_int4,
+    dequantize_int4,
+    int4_matvec,
     with_kernels,
     kernel_lm_loss,
     ledger)
@@ -26,14 +29,10 @@ from llmbook.model.blocks import swiglu
 from llmbook.model.decoder import Decoder, DecoderConfig
 from llmbook.model.positions import apply_rope, rope_tables
 from llmbook.train.kernels import lm_loss
-from llmbook.train.cuda import add_rms_norm, altered_library, call, load_library, plan, schedule, use_kernels
+from llmbook.train.cuda import add_rms_norm, altered_library, call, load_library, plan, relative_error, schedule, use_kernels
 
 SCHEDULES = range(6)
 TYPES = torch.float32,torch.bfloat16
-
-def error(got, true):
-    "Relative error of the whole tensor."
-    return ((got.double() - true.double()).norm()/true.double().norm().clamp(min=1e-30)).item()
 
 def small(seed=0):
     "A decoder of two layers with weights that let every path be seen, and a batch for it."
@@ -116,7 +115,7 @@ def test_norm_rope_equals_float64():
                     for number in SCHEDULES:
                         with schedule(number): got = norm_rope(x, w, cos, sin, .1)
                         mine = [got, *torch.autograd.grad(got, (x, w), dy)]
-                        worst[dtype] = max(worst[dtype], *map(error, mine, (true, *grads)))
+                        worst[dtype] = max(worst[dtype], *map(relative_error, mine, (true, *grads)))
     assert worst[torch.float32] < 1e-6 and worst[torch.bfloat16] < 5e-3
     {str(d): f'{e:.0e}' for d,e in worst.items()}
 
@@ -134,7 +133,7 @@ def test_swiglu_equals_float64():
                 for number in SCHEDULES:
                     with schedule(number): a,b = fused_swiglu(*leaves[:2]),swiglu_linear(*leaves)
                     mine = [a, b, *torch.autograd.grad(a, leaves[:2], dy), *torch.autograd.grad(b, leaves, do)]
-                    assert max(map(error, mine, true)) < close
+                    assert max(map(relative_error, mine, true)) < close
 
 # %% ../nbs/41e_train.fused.ipynb #c030
 def test_swiglu_keeps_gate_and_up():
@@ -157,11 +156,58 @@ def test_int8_matvec_equals_float64():
             assert (exact - w).abs().max() <= scales.max()/1.99
             for number in SCHEDULES:
                 with schedule(number): got = [int8_matvec(x.to(d), q, scales) for d in TYPES]
-                assert error(got[0], exact @ x.double()) < 1e-5 and error(got[1], exact @ x.bfloat16().double()) < 5e-3
+                assert relative_error(got[0], exact @ x.double()) < 1e-5 and relative_error(got[1], exact @ x.bfloat16().double()) < 5e-3
         assert_close(int8_matvec(x, q, scales), int8_matvec(x.double(), q, scales).float(), rtol=1e-4, atol=1e-4)
     with expect_fail(LlmbookError, 'do not divide into groups'): quantize_int8(torch.ones(2, 10), 4)
 
-# %% ../nbs/41e_train.fused.ipynb #c036
+# %% ../nbs/41e_train.fused.ipynb #c038
+def test_two_int4_weights_share_a_byte():
+    w = torch.tensor([[7., -7, 0, 1, 2, -3], [.5, .2, -3.5, 0, 1.4, 3.], [0.]*6])
+    q,scales = quantize_int4(w, group=6)
+    by_hand = [['1f', '98', '5a'], ['89', '81', 'eb'], ['88', '88', '88']]
+    test_eq([[f'{b:02x}' for b in row] for row in q.tolist()], by_hand)
+    assert_close(scales, torch.tensor([[1.], [.5], [1e-30]]).bfloat16())
+    assert_close(dequantize_int4(q, scales), torch.tensor([[7., -7, 0, 1, 2, -3], [.5, 0, -3.5, 0, 1.5, 3.], [0.]*6]))
+    by_hand
+
+# %% ../nbs/41e_train.fused.ipynb #c040
+def test_int4_errs_by_half_a_step():
+    w = torch.randn(6, 96, generator=torch.Generator().manual_seed(0))*torch.linspace(.1, 3, 96)
+    w[1,:32] = 0
+    for group in (2, 32, 96):
+        q,scales = quantize_int4(w, group)
+        step,largest = (t.repeat_interleave(group, 1) for t in (scales.float(), w.unflatten(1, (-1, group)).abs().amax(-1)))
+        assert ((dequantize_int4(q, scales) - w).abs() <= .5001*step).all() and (step <= largest/7*(1 + 2**-8) + 1e-30).all()
+    with expect_fail(LlmbookError, 'choose an even divisor'): quantize_int4(torch.ones(2, 15), 5)
+    with expect_fail(LlmbookError, 'choose an even divisor'): quantize_int4(torch.ones(2, 40))
+    ((dequantize_int4(q, scales) - w).abs()/step).max().item()
+
+# %% ../nbs/41e_train.fused.ipynb #c045
+def test_int4_matvec_equals_float64():
+    with use_kernels(emulated=True):
+        for O,I,group in ((1, 2, 2), (3, 14, 14), (300, 6, 2), (9, 64, 32), (2, 320, 64), (5, 384, 128), (3, 192, 96), (5, 4128, 32), (2, 1000, 8)):
+            g = torch.Generator().manual_seed(I)
+            x = torch.randn(I, generator=g)
+            q,scales = quantize_int4(torch.randn(O, I, generator=g)*torch.linspace(.1, 3, I), group)
+            exact = dequantize_int4(q, scales).double()
+            for number in SCHEDULES:
+                with schedule(number): got = [int4_matvec(x.to(d), q, scales) for d in TYPES]
+                assert relative_error(got[0], exact @ x.double()) < 1e-5 and relative_error(got[1], exact @ x.bfloat16().double()) < 5e-3
+        assert_close(int4_matvec(x, q, scales), int4_matvec(x.double(), q, scales).float(), rtol=1e-4, atol=1e-4)
+
+# %% ../nbs/41e_train.fused.ipynb #c047
+def test_int4_matvec_refuses_what_does_not_belong_together():
+    (q,scales),x = quantize_int4(torch.ones(3, 64)),torch.ones(64)
+    wrong = [(x, q.view(torch.int8), scales), (x, q, scales.float()), (x, q, scales[:2]), (x, q[:,:31], scales), (x, q, scales[:,:0]), (x, q, scales[:,0])]
+    for emulated in (False, True):
+        with use_kernels(emulated=emulated):
+            for inputs in wrong:
+                with expect_fail(LlmbookError, 'take both from quantize_int4'): int4_matvec(*inputs)
+            for bad in (torch.ones(32), torch.ones(1, 64)):
+                with expect_fail(LlmbookError, 'take one vector of 64'): int4_matvec(bad, q, scales)
+    int4_matvec(x, q, scales)
+
+# %% ../nbs/41e_train.fused.ipynb #c052
 def test_operators_pass_opcheck():
     x,w,labels,(cos,sin) = torch.randn(2, 3, 2, 8),torch.rand(8) + .5,torch.tensor([1, -100, 4, 0]),rope_tables(3, 8)
     leaf = lambda t: t.clone().requires_grad_()
@@ -172,12 +218,13 @@ def test_operators_pass_opcheck():
                   (ops.norm_rope_backward, (x, w, cos, sin, x.clone(), 1e-5)), (ops.swiglu, (leaf(x), leaf(x))),
                   (ops.swiglu_backward, (x, x.clone(), x.clone(), True)), (ops.swiglu_linear, (leaf(x), leaf(x), leaf(torch.ones(5, 8)))),
                   (ops.cross_entropy_, (torch.randn(4, 6), labels, .5)), (ops.int8_matvec, (w, torch.ones(3, 8, dtype=torch.int8), torch.ones(3, 2))),
+                  (ops.int4_matvec, (w, torch.full((3, 4), 0x9f, dtype=torch.uint8), torch.ones(3, 2).bfloat16())),
                   (ops.linear_cross_entropy, (leaf(x.view(-1, 8)[:4]), leaf(torch.randn(6, 8)), labels, 3, True))]
         results = {op.default.name(): set(torch.library.opcheck(op.default, args).values()) for op,args in checks}
     assert all(r == {'SUCCESS'} for r in results.values())
     len(results)
 
-# %% ../nbs/41e_train.fused.ipynb #c038
+# %% ../nbs/41e_train.fused.ipynb #c054
 def test_tensors_that_do_not_fit_are_refused():
     x,w,labels,(cos,sin) = torch.randn(2, 3, 2, 8),torch.rand(8) + .5,torch.tensor([1, -100, 4, 0]),rope_tables(3, 8)
     with use_kernels(emulated=True):
@@ -189,7 +236,7 @@ def test_tensors_that_do_not_fit_are_refused():
         with expect_fail(LlmbookError, 'must be contiguous'): cross_entropy_(torch.randn(6, 4).T, labels)
         with expect_fail(LlmbookError, 'do not belong together'): int8_matvec(w, torch.ones(3, 8, dtype=torch.int8), torch.ones(2, 2))
 
-# %% ../nbs/41e_train.fused.ipynb #c041
+# %% ../nbs/41e_train.fused.ipynb #c057
 def test_a_model_with_kernels_is_the_same_model():
     plain,batch = small()
     fused = copy.deepcopy(with_kernels(copy.deepcopy(plain)))
@@ -203,7 +250,7 @@ def test_a_model_with_kernels_is_the_same_model():
         for a,b in zip(got, gradients): assert_close(a, b, rtol=1e-4, atol=1e-5)
     loss.item(), expected.item()
 
-# %% ../nbs/41e_train.fused.ipynb #c043
+# %% ../nbs/41e_train.fused.ipynb #c059
 def test_the_compiler_takes_the_whole_step():
     fused,batch = small()
     with_kernels(fused)
@@ -223,7 +270,7 @@ def test_the_compiler_takes_the_whole_step():
     test_eq(found[-1], set())
     sorted(found[0])
 
-# %% ../nbs/41e_train.fused.ipynb #c045
+# %% ../nbs/41e_train.fused.ipynb #c061
 @pytest.mark.cuda
 def test_the_kernels_equal_float64_on_a_gpu():
     g = torch.Generator().manual_seed(0)
@@ -238,9 +285,18 @@ def test_the_kernels_equal_float64_on_a_gpu():
         true = f(*exact)
         weight = torch.randn(mine.shape, generator=g).cuda().to(mine.dtype)
         grads = torch.autograd.grad(mine, leaves, weight),torch.autograd.grad(true, exact, weight.to(true.dtype))
-        assert error(mine, true) < .01 and all(error(a, b) < .02 for a,b in zip(*grads))
+        assert relative_error(mine, true) < .01 and all(relative_error(a, b) < .02 for a,b in zip(*grads))
 
-# %% ../nbs/41e_train.fused.ipynb #c047
+# %% ../nbs/41e_train.fused.ipynb #c063
+@pytest.mark.cuda
+def test_quantised_products_equal_the_plain_ones_on_a_gpu():
+    w,x = torch.randn(1001, 4096, device='cuda'),torch.randn(4096, device='cuda').bfloat16()
+    for quantize,matvec in ((quantize_int8, int8_matvec), (quantize_int4, int4_matvec)):
+        q,scales = quantize(w)
+        with use_kernels(): mine = matvec(x, q, scales)
+        assert relative_error(mine, matvec(x.double(), q, scales)) < .005
+
+# %% ../nbs/41e_train.fused.ipynb #c065
 @pytest.mark.cuda
 def test_kernels_can_be_captured_in_a_graph():
     x,w = torch.randn(64, 768, device='cuda').bfloat16(),torch.ones(768, device='cuda').bfloat16()
@@ -252,4 +308,11 @@ def test_kernels_can_be_captured_in_a_graph():
         with torch.cuda.graph(captured): h,y = add_rms_norm(x, x, w)
     x.copy_(torch.randn(64, 768))
     captured.replay()
-    assert error(y, rms_norm(2*x.double(), w.double())) < .01
+    assert relative_error(y, rms_norm(2*x.double(), w.double())) < .01
+
+# %% ../nbs/41e_train.fused.ipynb #c069
+def test_the_ledger_counts_what_is_stored():
+    w,x = torch.ones(48, 256),torch.ones(256).bfloat16()
+    stored = {k: sum(t.nbytes for t in (*form, x, x[:48])) for k,form in dict(int8_matvec=quantize_int8(w), int4_matvec=quantize_int4(w)).items()}
+    test_eq({k: ledger(D=256, V=48)[k]['bytes'] for k in stored}, stored)
+    stored

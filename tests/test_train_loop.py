@@ -57,7 +57,7 @@ def test_train_config_names_the_fault():
     test_eq(TrainConfig(tokens=1000, batch_tokens=300).steps, 4)
     with expect_fail(LlmbookError, 'tokens is 0'): TrainConfig(tokens=0)
     for bad,words in ((dict(schedule='cosinus'), 'Unknown schedule'), (dict(optimizer='adam'), 'muon, adamw, lamb'), (dict(dtype='fp8'), 'Unknown dtype'),
-                      (dict(recompute='all'), 'Unknown recompute'), (dict(ema=1.), 'ema is 1.0'), (dict(clip=-1.), 'clip is -1.0'), (dict(copies=-1), 'copies is -1'), (dict(micro_tokens=-7), 'micro_tokens is -7'), (dict(keep=0), 'keep is 0')):
+                      (dict(recompute='all'), 'Unknown recompute'), (dict(documents='sparse'), 'dense, flex, varlen'), (dict(documents='flex', recompute='selective'), 'set documents to dense'), (dict(documents='varlen', graph=True), 'graph to false'), (dict(ema=1.), 'ema is 1.0'), (dict(clip=-1.), 'clip is -1.0'), (dict(copies=-1), 'copies is -1'), (dict(micro_tokens=-7), 'micro_tokens is -7'), (dict(keep=0), 'keep is 0')):
         with expect_fail(LlmbookError, words): TrainConfig(**bad)
 
 # %% ../nbs/42_train.loop.ipynb #c024
@@ -267,8 +267,9 @@ def test_probes_and_the_best():
     test_eq(seen, {s: len(list(m.parameters())) for s in (20, 40, 60)})
     test_eq((numbers['step'], numbers['val_loss']), min(losses.items(), key=lambda x: x[1]))
     with tempfile.TemporaryDirectory() as d:
-        train(toy(), Counting(), toy_settings(eval_every=10*128, ema=.9), d, held, quiet=True)
+        train(averaging := toy(), Counting(), toy_settings(eval_every=10*128, ema=.9), d, held, quiet=True)
         averaged,at = read_best(d)
+    test_eq((at['step'], torch.equal(averaged['model.embed_tokens.weight'], averaging.model.embed_tokens.weight)), (60, True))
     best_model = toy()
     best_model.load_state_dict(averaged, strict=False)
     assert math.isclose(evaluate_bpb(best_model, held)['loss'], at['val_loss'], rel_tol=1e-5)

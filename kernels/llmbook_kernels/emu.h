@@ -29,7 +29,7 @@ enum State : uint8_t { READY, AT_BARRIER, IN_WARP, DONE };
 
 struct Thread {
   dim3 index; unsigned number, mask, source, syncs; int line; State state; bool shuffles;
-  alignas(16) unsigned char out[16], in[16];
+  alignas(16) unsigned char out[16], in[16], board[2][32]; unsigned boards;
 #ifdef EMU_UCONTEXT
   ucontext_t context;
 #else
@@ -148,7 +148,7 @@ struct Engine {
     std::vector<unsigned> all;
     for (unsigned i = 0; i < n; i++) {
       Thread& t = threads[i];
-      t.number = i; t.syncs = 0; t.index = dim3(i%block_size.x, i/block_size.x%block_size.y, i/(block_size.x*block_size.y));
+      t.number = i; t.syncs = t.boards = 0; t.index = dim3(i%block_size.x, i/block_size.x%block_size.y, i/(block_size.x*block_size.y));
       prepare(i);
       all.push_back(i);
     }
@@ -184,6 +184,18 @@ template <typename T> T shuffle(unsigned mask, T v, unsigned source) {
   warp(mask, true, source & 31);
   std::memcpy(&v, t->in, sizeof v);
   return v;
+}
+
+// All lanes of a warp show each other a few registers. There are two boards, in turn: nobody can show a third time before
+// everybody has come to the second, and so has read the first.
+template <typename T> struct Shown { const Thread* warp; unsigned board; T operator[](int lane) const { T v; std::memcpy(&v, warp[lane].board[board], sizeof v); return v; } };
+template <typename T> Shown<T> show(T v) {
+  static_assert(sizeof(T) <= 32, "a lane shows at most 32 bytes");
+  Thread* t = current->now;
+  const unsigned board = t->boards++ & 1;
+  std::memcpy(t->board[board], &v, sizeof v);
+  warp(~0u, false, 0);
+  return {t - t->number%32, board};
 }
 
 // An array in shared memory. Begins as NaN in every block, knows its bounds, and remembers who touched each element since

@@ -1,8 +1,10 @@
 // Every kernel on buffers that end where the data end, under every schedule: a main program for the address sanitizer.
 // `sanitize overrun` gives one kernel a row too many, to show that the sanitizer would have seen it.
 #include <memory>
+#include "../llmbook_kernels/attention.cu"
 #include "../llmbook_kernels/common.cu"
 #include "../llmbook_kernels/cross_entropy.cu"
+#include "../llmbook_kernels/int4_matvec.cu"
 #include "../llmbook_kernels/int8_matvec.cu"
 #include "../llmbook_kernels/norm_rope.cu"
 #include "../llmbook_kernels/rms_norm.cu"
@@ -19,7 +21,7 @@ static Plan plan(int64_t rows, int64_t packs, int64_t held, int64_t most, int64_
 
 template <typename T> struct Buffer {
   std::unique_ptr<T[]> p; size_t n;
-  Buffer(size_t n) : p(new T[n]), n(n) { for (size_t i = 0; i < n; i++) { if constexpr (std::is_same_v<T, int64_t> || std::is_same_v<T, int8_t>) p[i] = 0; else set(p[i], 1.f + i%7); } }
+  Buffer(size_t n) : p(new T[n]), n(n) { for (size_t i = 0; i < n; i++) { if constexpr (std::is_integral_v<T>) p[i] = 0; else set(p[i], 1.f + i%7); } }
   operator T*() { return p.get(); }
 };
 
@@ -48,6 +50,12 @@ template <typename T> void all(int64_t rows, int64_t cols, int extra) {
     Buffer<float> scales(rows);
     Buffer<T> out(rows);
     ok(llmbook_int8_matvec(q, scales, w, out, rows, cols, cols, type, v, d.blocks, d.lanes, d.teams, nullptr));
+    int64_t twice = 2*cols, u = twice%32 ? 1 : full, group = u > 1 ? 32 : 2;
+    Plan e = plan((rows + 1)/2, (twice/group + 3)/4, 1, 256);
+    Buffer<uint8_t> nibbles(size);
+    Buffer<bf16> steps(rows*twice/group);
+    Buffer<T> in(twice);
+    ok(llmbook_int4_matvec(nibbles, steps, in, out, rows, twice, group, type, u, e.blocks, e.lanes, e.teams, nullptr));
   }
   for (int64_t heads : {1, 3}) {
     int64_t K = 2*cols, tokens = 2, n = pack(cols), count = tokens*heads*rows;
@@ -59,11 +67,20 @@ template <typename T> void all(int64_t rows, int64_t cols, int extra) {
   }
 }
 
+static void attention(int64_t heads, int64_t group, int64_t queries, int64_t keys, int64_t K, int64_t causal) {
+  const int64_t rows = heads*queries, others = heads/group*keys;
+  Buffer<bf16> q(rows*K), k(others*K), v(others*K), o(rows*K), d(rows*K), dq(rows*K), dk(others*K), dv(others*K);
+  Buffer<float> lse(rows), delta(rows);
+  ok(llmbook_attention(q, k, v, o, lse, heads, group, queries, keys, K, .1f, causal, nullptr));
+  ok(llmbook_attention_backward(q, k, v, d, lse, delta, dq, dk, dv, heads, group, queries, keys, K, .1f, causal, nullptr));
+}
+
 int main(int count, char**) {
   const int64_t sizes[][2] = {{1, 1}, {3, 7}, {2, 16}, {5, 40}, {2, 257}, {1, 1040}, {1, 2056}};
   for (int64_t s = 0; s < 6; s++) {
     llmbook_schedule(s);
     for (auto& [rows, cols] : sizes) { all<float>(rows, cols, count - 1); all<bf16>(rows, cols, count - 1); }
+    for (int64_t K : {32, 64, 128}) { attention(2, 2, 1, 1, K, 1); attention(2, 1, 65, 65, K, 1); attention(4, 2, 3, 67, K, 0); }
   }
   std::printf("%d launches, nothing touched outside its bounds\n", launches);
 }

@@ -54,8 +54,20 @@ static void swiglu(Tensor gate, Tensor up, Tensor y, int64_t pack, int64_t block
 static void swiglu_backward(Tensor gate, Tensor up, Tensor dy, Tensor dgate, Tensor dup, Maybe y, int64_t pack, int64_t blocks, int64_t threads) {
   run(gate, [&](void* s) { return llmbook_swiglu_backward(pointer(gate), pointer(up), pointer(dy), pointer(dgate), pointer(dup), pointer(y), gate.numel(), type(gate), pack, blocks, threads, s); });
 }
+static void attention(Tensor q, Tensor k, Tensor v, Tensor o, Tensor lse, double scale, bool causal) {
+  for (const Tensor& t : {q, k, v, o}) TORCH_CHECK(type(t) == 1 && t.dim() == 4 && t.size(3) == q.size(3), "attention takes bfloat16 of four dimensions and one width");
+  run(q, [&](void* s) { return llmbook_attention(pointer(q), pointer(k), pointer(v), pointer(o), floats(lse), q.size(0)*q.size(1), q.size(1)/k.size(1), q.size(2), k.size(2), q.size(3), scale, causal, s); });
+}
+static void attention_backward(Tensor q, Tensor k, Tensor v, Tensor d, Tensor lse, Tensor delta, Tensor dq, Tensor dk, Tensor dv, double scale, bool causal) {
+  for (const Tensor& t : {q, k, v, d, dq, dk, dv}) TORCH_CHECK(type(t) == 1 && t.dim() == 4 && t.size(3) == q.size(3), "attention takes bfloat16 of four dimensions and one width");
+  run(q, [&](void* s) { return llmbook_attention_backward(pointer(q), pointer(k), pointer(v), pointer(d), floats(lse), floats(delta), pointer(dq), pointer(dk), pointer(dv), q.size(0)*q.size(1), q.size(1)/k.size(1), q.size(2), k.size(2), q.size(3), scale, causal, s); });
+}
 static void int8_matvec(Tensor q, Tensor scales, Tensor x, Tensor y, int64_t pack, int64_t blocks, int64_t lanes, int64_t teams) {
   run(x, [&](void* s) { return llmbook_int8_matvec(q.data_ptr<int8_t>(), floats(scales), pointer(x), pointer(y), q.size(0), q.size(1), q.size(1)/scales.size(1), type(x), pack, blocks, lanes, teams, s); });
+}
+static void int4_matvec(Tensor q, Tensor scales, Tensor x, Tensor y, int64_t pack, int64_t blocks, int64_t lanes, int64_t teams) {
+  TORCH_CHECK(scales.scalar_type() == at::kBFloat16 && scales.is_contiguous(), "the scales of int4 weights are contiguous bfloat16");
+  run(x, [&](void* s) { return llmbook_int4_matvec(q.data_ptr<uint8_t>(), pointer(scales), pointer(x), pointer(y), q.size(0), 2*q.size(1), 2*q.size(1)/scales.size(1), type(x), pack, blocks, lanes, teams, s); });
 }
 
 TORCH_LIBRARY_EXPAND(TORCH_EXTENSION_NAME, ops) {
@@ -72,6 +84,9 @@ TORCH_LIBRARY_EXPAND(TORCH_EXTENSION_NAME, ops) {
   add("norm_rope_backward(Tensor x, Tensor w, Tensor cosines, Tensor sines, Tensor dy, Tensor(a!) dx, Tensor(b!) dw, float eps, int pack, int blocks, int lanes, int teams) -> ()", "norm_rope_backward", &norm_rope_backward);
   add("swiglu(Tensor gate, Tensor up, Tensor(a!) y, int pack, int blocks, int threads) -> ()", "swiglu", &swiglu);
   add("swiglu_backward(Tensor gate, Tensor up, Tensor dy, Tensor(a!) dgate, Tensor(b!) dup, Tensor(c!)? y, int pack, int blocks, int threads) -> ()", "swiglu_backward", &swiglu_backward);
+  add("attention(Tensor q, Tensor k, Tensor v, Tensor(a!) o, Tensor(b!) lse, float scale, bool causal) -> ()", "attention", &attention);
+  add("attention_backward(Tensor q, Tensor k, Tensor v, Tensor d, Tensor lse, Tensor delta, Tensor(a!) dq, Tensor(b!) dk, Tensor(c!) dv, float scale, bool causal) -> ()", "attention_backward", &attention_backward);
+  add("int4_matvec(Tensor q, Tensor scales, Tensor x, Tensor(a!) y, int pack, int blocks, int lanes, int teams) -> ()", "int4_matvec", &int4_matvec);
   add("int8_matvec(Tensor q, Tensor scales, Tensor x, Tensor(a!) y, int pack, int blocks, int lanes, int teams) -> ()", "int8_matvec", &int8_matvec);
 }
 

@@ -16,6 +16,12 @@ int llmbook_norm_rope_backward(const void* x, const void* w, const float* cosine
 int llmbook_swiglu(const void* gate, const void* up, void* y, int64_t count, int64_t type, int64_t pack, int64_t blocks, int64_t threads, void* stream);
 int llmbook_swiglu_backward(const void* gate, const void* up, const void* dy, void* dgate, void* dup, void* y, int64_t count,
                             int64_t type, int64_t pack, int64_t blocks, int64_t threads, void* stream);
+int llmbook_attention(const void* q, const void* k, const void* v, void* o, float* lse, int64_t heads, int64_t group, int64_t queries, int64_t keys,
+                      int64_t width, float scale, int64_t causal, void* stream);
+int llmbook_attention_backward(const void* q, const void* k, const void* v, const void* d, const float* lse, const float* delta, void* dq, void* dk, void* dv,
+                               int64_t heads, int64_t group, int64_t queries, int64_t keys, int64_t width, float scale, int64_t causal, void* stream);
+int llmbook_int4_matvec(const uint8_t* q, const void* scales, const void* x, void* y, int64_t rows, int64_t cols, int64_t group,
+                        int64_t type, int64_t pack, int64_t blocks, int64_t lanes, int64_t teams, void* stream);
 int llmbook_int8_matvec(const int8_t* q, const float* scales, const void* x, void* y, int64_t rows, int64_t cols, int64_t group,
                         int64_t type, int64_t pack, int64_t blocks, int64_t lanes, int64_t teams, void* stream);
 }

@@ -33,7 +33,7 @@ def ngram_keys(
     keep:Tensor=None # One where there is a token and zero where there is padding, `(B, T)`
 )->Tensor: # Rows of the tables, `(B, T, N)`
     "For each token the row of the n-gram that ends with it, in each table."
-    T,base,out = ids.shape[1],vocab_size+1,[]
+    ids,T,base,out = ids.long(),ids.shape[1],vocab_size+1,[]
     key,known = ids+1,torch.ones_like(ids, dtype=torch.bool)
     for n in range(2, max(orders)+1):
         def back(x, fill): return F.pad(x, (n-1, 0), value=fill)[:,:T]
@@ -62,7 +62,7 @@ class NGramTables(nn.Module):
     )->Tensor: # `(B, T, D)`
         return self.mix(torch.cat([t(k) for t,k in zip(self.tables, keys.unbind(-1))], -1))
 
-# %% ../../nbs/34d_model.ngrams.ipynb #c015
+# %% ../../nbs/34d_model.ngrams.ipynb #c016
 @dataclass
 class NGramConfig(ResearchConfig):
     "A research decoder that reads n-grams."
@@ -82,7 +82,7 @@ class NGramConfig(ResearchConfig):
     def extra_parameters(self)->int: return self.ngram_width*sum(self.sizes()) + self.extra_products() # Beyond the research decoder's
     def extra_products(self)->int: return self.ngram_width*len(self.ngrams)*self.hidden_size # Multiplications for a token, likewise
 
-# %% ../../nbs/34d_model.ngrams.ipynb #c016
+# %% ../../nbs/34d_model.ngrams.ipynb #c017
 class NGram(Research):
     "A decoder of the research profile that reads n-grams."
     def fit(self, i:int):

@@ -250,14 +250,18 @@ class EMA:
     @contextmanager
     def applied(self):
         "Within the block the weights are the average; after it they are what they were, bit for bit."
-        kept = [p.detach().clone() for p in self.params.values()]
+        kept = {n: p.detach().clone() for n,p in self.params.items()}
         was,self.inside = self.inside,True
         try:
-            with torch.no_grad(): torch._foreach_copy_(list(self.params.values()), list(self.averages.values()))
+            self._lend(self.averages)
             yield self
         finally:
-            with torch.no_grad(): torch._foreach_copy_(list(self.params.values()), kept)
+            self._lend(kept)
             self.inside = was
+
+    @torch.no_grad()
+    def _lend(self, tensors):
+        for n,p in self.params.items(): p.copy_(tensors[n]) # One by one: torch cannot copy a list of spread tensors
 
     def tensors(self)->dict[str,Tensor]: # For safetensors
         "The averages by name, and how many weights went into them."

@@ -6,7 +6,7 @@
 __all__ = ['floor_time', 'kernel_folder', 'kernel_source', 'find_compiler', 'cache_folder', 'compile_command', 'build_library',
            'load_library', 'open_library', 'call', 'run_kernel', 'schedule', 'plan', 'use_kernels', 'kernels_on',
            'check_kernel_inputs', 'pack_size', 'few_blocks', 'fresh_like', 'fused_rms_norm', 'add_rms_norm',
-           'altered_library', 'run_sanitizer', 'kernel_resources']
+           'relative_error', 'altered_library', 'run_sanitizer', 'kernel_resources']
 
 # %% ../../nbs/41b_train.cuda.ipynb #c002
 import contextlib, ctypes, functools, glob, hashlib, importlib.util, json, os, re, shutil, subprocess, tempfile, warnings
@@ -308,7 +308,15 @@ def add_rms_norm(
     h = residual + x
     return h, rms_norm(h, w, eps)
 
-# %% ../../nbs/41b_train.cuda.ipynb #c052
+# %% ../../nbs/41b_train.cuda.ipynb #c049
+def relative_error(
+    got:Tensor, # What a kernel made
+    true:Tensor # What it should have made, the same shape
+)->float: # Norm of the difference, in units of the norm of `true`
+    "Relative error of a whole tensor."
+    return ((got.double() - true.double()).norm()/true.double().norm().clamp(min=1e-30)).item()
+
+# %% ../../nbs/41b_train.cuda.ipynb #c054
 def altered_library(
     file:str, # A `.cu` file
     old:str, # What stands there once, in this file or a header
@@ -322,7 +330,7 @@ def altered_library(
         hits[0].write_text(hits[0].read_text(encoding='utf-8').replace(old, new), encoding='utf-8')
         return open_library(build_library(folder=Path(tmp), cache=Path(tmp)))
 
-# %% ../../nbs/41b_train.cuda.ipynb #c059
+# %% ../../nbs/41b_train.cuda.ipynb #c061
 def run_sanitizer(
     overrun:bool=False # Ask one kernel for a row too many, which must be found?
 )->tuple[bool|None,str]: # Did all go well (`None`: it could not be tried), and what the program said
@@ -338,7 +346,7 @@ def run_sanitizer(
     said = re.search(r'AddressSanitizer: [\w-]+|runtime error: .*', p.stderr)
     return p.returncode == 0, said[0] if said else p.stdout.strip() or p.stderr.strip()[:200]
 
-# %% ../../nbs/41b_train.cuda.ipynb #c064
+# %% ../../nbs/41b_train.cuda.ipynb #c066
 def kernel_resources(
     arch:str='sm_90a' # What to compile for
 )->list[dict]: # One for each kernel: `kernel`, `type`, `pack`, `registers`, `spilled` bytes, `shared` bytes

@@ -17,7 +17,7 @@ import torch.distributed.checkpoint as dcp
 import torch.nn.functional as F
 from torch import nn, Tensor
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 from torch.distributed.pipelining import PipelineStage, Schedule1F1B
 from torch.distributed.tensor import DTensor, Replicate
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
@@ -26,6 +26,7 @@ from fastcore.basics import patch
 from ..core import LlmbookError, pick_device, pick_dtype, read_json, require, write_json
 from ..model.decoder import Decoder
 from ..model.positions import rope_tables
+from .classics import EMA
 from .loop import Engine
 from .optim import Muon, load_state_tensors, muon_scale, newton_schulz, state_tensors
 
@@ -136,6 +137,25 @@ class Ranks(Engine):
 
 # %% ../../nbs/43_train.distributed.ipynb #c014
 @patch
+def gather(self:Ranks,
+    tensors:dict # Spread or plain, by name; the same names on all ranks
+)->dict: # Whole, on the CPU; empty on all ranks but the lead
+    "Whole tensors, for the lead to write."
+    kept = {}
+    for name,t in tensors.items():
+        t = whole(t.detach())
+        if self.lead: kept[name] = t.cpu().contiguous()
+    return kept
+
+@patch
+def spread(self:Ranks,
+    t:Tensor, # All of it, the same on every rank
+    p:Tensor # Of the same shape, plain or spread
+)->Tensor: # `t` on this device, spread as `p` is
+    "What this rank keeps of `t`."
+    return spread_like(t.to(self.device), p)
+
+@patch
 def full(self:Ranks,
     model:nn.Module, # Sharded or not
     optimizers:list # Its optimisers
@@ -143,12 +163,7 @@ def full(self:Ranks,
     "Whole tensors, for a checkpoint."
     rest = {**state_tensors(optimizers), 'rng': torch.get_rng_state()}
     if self.device.type == 'cuda': rest['cuda_rng'] = torch.cuda.get_rng_state(self.device)
-    kept = {}, {}
-    for part,tensors in zip(kept, (dict(model.named_parameters()), rest)):
-        for name,t in tensors.items():
-            t = whole(t.detach())
-            if self.lead: part[name] = t.cpu().contiguous()
-    return kept
+    return self.gather(dict(model.named_parameters())),self.gather(rest)
 
 @patch
 def load(self:Ranks,
@@ -162,7 +177,7 @@ def load(self:Ranks,
     torch.set_rng_state(rest.pop('rng'))
     if (rng := rest.pop('cuda_rng', None)) is not None and self.device.type == 'cuda': torch.cuda.set_rng_state(rng, self.device)
     with torch.no_grad():
-        for name,p in model.named_parameters(): local(p).copy_(local(spread_like(weights[name].to(self.device), p)))
+        for name,p in model.named_parameters(): local(p).copy_(local(self.spread(weights[name], p)))
     load_state_tensors(optimizers, rest)
     for o in optimizers:
         for p,s in o.state.items(): s.update({k: spread_like(v, p) for k,v in s.items() if v.shape == p.shape})
@@ -266,6 +281,11 @@ class FullyShard(Ranks):
     def reduce(self, model:nn.Module)->None:
         "Sum what the tensor group has in parts."
         if self.tensor > 1: sum_head_norms(model, self.mesh['tensor'])
+
+    def settle(self, model:nn.Module)->None:
+        "Drop what an evaluation has gathered: without a backward pass some of it stays."
+        for m in model.modules():
+            if isinstance(m, FSDPModule): m.reshard()
 
     def fit(self, optimizers:list)->list:
         "Let Muon gather what it orthogonalises."
@@ -404,22 +424,24 @@ def gather_model(
         for name,p in plain.named_parameters(): p.copy_(weights[name])
     return plain.train(model.training)
 
-# %% ../../nbs/43_train.distributed.ipynb #c053
+# %% ../../nbs/43_train.distributed.ipynb #c056
 def save_sharded(
     folder:str|Path, # Gets a file for each rank and an index
     model:nn.Module, # Of any engine
     optimizers:list, # Its optimisers
-    state:dict # Plain values
+    state:dict, # Plain values
+    ema:EMA=None # An average of the weights, if there is one
 )->None:
     "Write a checkpoint in which every rank writes its own part; all ranks call this."
-    tensors = dict(model={n: p.detach() for n,p in model.named_parameters()}, optimizer=state_tensors(optimizers))
+    tensors = dict(model={n: p.detach() for n,p in model.named_parameters()}, optimizer=state_tensors(optimizers), ema=ema.tensors() if ema else {})
     dcp.save(tensors, checkpoint_id=str(folder), no_dist=not dist.is_initialized())
     if not dist.is_initialized() or dist.get_rank() == 0: write_json(Path(folder)/'state.json', state)
 
 def load_sharded(
     folder:str|Path, # From `save_sharded`, by any number of ranks
     model:nn.Module, # Filled in place
-    optimizers:list # Filled in place
+    optimizers:list, # Filled in place
+    ema:EMA=None # Filled in place
 )->dict: # The state
     "Read one's part of a sharded checkpoint; all ranks call this."
     require((Path(folder)/'.metadata').is_file(), f'{folder} holds no whole sharded checkpoint (.metadata is missing); choose an earlier one.')
@@ -428,12 +450,15 @@ def load_sharded(
     def room(name, meta): # `name` is number.parameter.key
         p = params.get(name.partition('.')[2].rpartition('.')[0])
         return torch.empty_like(p) if p is not None and meta.size == p.shape else torch.empty(meta.size, dtype=meta.properties.dtype)
-    tensors = dict(model={n: p.detach() for n,p in params.items()}, optimizer={n: room(n, saved[f'optimizer.{n}']) for n in names})
+    require(ema is None or 'ema.updates' in saved, f'{folder} holds no average of the weights; load it without one.')
+    tensors = dict(model={n: p.detach() for n,p in params.items()}, optimizer={n: room(n, saved[f'optimizer.{n}']) for n in names},
+                   ema=ema.tensors() if ema else {})
     dcp.load(tensors, checkpoint_id=str(folder), no_dist=not dist.is_initialized())
     load_state_tensors(optimizers, tensors['optimizer'])
+    if ema: ema.load(tensors['ema'])
     return read_json(Path(folder)/'state.json')
 
-# %% ../../nbs/43_train.distributed.ipynb #c057
+# %% ../../nbs/43_train.distributed.ipynb #c060
 def engine_for(
     name:str='ddp', # 'ddp', 'fsdp', 'zero2' or 'tensor', or 'fsdp/2' for FSDP2 of tensor groups of 2
     device:str|torch.device='auto', # 'auto' is this rank's GPU, or the CPU
@@ -458,7 +483,7 @@ def engine_for(
     if kind == 'tensor': return TensorParallel(device, dtype)
     return FullyShard(device, dtype, kind == 'zero2', int(group or 1))
 
-# %% ../../nbs/43_train.distributed.ipynb #c059
+# %% ../../nbs/43_train.distributed.ipynb #c062
 @contextlib.contextmanager
 def ranks(
     name:str='ddp', # As for `engine_for`, as are the others
@@ -491,7 +516,7 @@ def _first_to_tell(lost): # Where the store is gone with its rank, an error of a
     try: return dist.distributed_c10d._get_default_store().add('llmbook/told', 1) == 1
     except Exception: return lost
 
-# %% ../../nbs/43_train.distributed.ipynb #c061
+# %% ../../nbs/43_train.distributed.ipynb #c064
 def lead_first(
     engine:Engine, # Of this process
     name:str, # Of the work, once in a run

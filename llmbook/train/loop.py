@@ -53,8 +53,9 @@ def toy(
                                  num_attention_heads=2, num_key_value_heads=1, head_dim=16, max_position_embeddings=32))
 
 # %% ../../nbs/42_train.loop.ipynb #c015
-FREE = 'save_every', 'compile', 'kernels', 'graph', 'copies', 'keep' # Settings that change the result by rounding at most
-CHOICES = dict(optimizer=('muon', 'adamw', 'lamb', 'sgd'), dtype=('auto', 'float32', 'bfloat16', 'float16'), recompute=('none', 'selective', 'blocks'))
+FREE = 'save_every', 'compile', 'kernels', 'graph', 'documents', 'copies', 'keep' # Settings that change the result by rounding at most
+CHOICES = dict(optimizer=('muon', 'adamw', 'lamb', 'sgd'), dtype=('auto', 'float32', 'bfloat16', 'float16'), recompute=('none', 'selective', 'blocks'),
+               documents=('dense', 'flex', 'varlen'))
 
 @dataclass
 class TrainConfig:
@@ -80,6 +81,7 @@ class TrainConfig:
     compile:bool=False # Compile the model with `torch.compile`?
     kernels:bool=False # On a GPU, take the kernels of `llmbook.train.fused`?
     graph:bool=False # On a GPU, record whole steps and replay them? See `llmbook.train.graphs`
+    documents:str='dense' # How documents of a row are kept apart: 'dense', 'flex' or 'varlen'; see `llmbook.train.documents`
     seed:int=0 # Kept with the settings: first weights and order of the data are drawn before the loop
     eval_every:int=0 # Tokens between evaluations, and one at the end; 0 is none
     save_every:int=50 # Steps between checkpoints
@@ -97,6 +99,8 @@ class TrainConfig:
         require(not self.graph or self.optimizer in ('muon', 'adamw') and self.dtype != 'float16' and self.micro_tokens >= 0 and self.recompute == 'none',
                 'Whole steps are recorded in float32 or bfloat16, with muon or adamw, with micro_tokens given and nothing recomputed; set graph to false, or change those.')
         require(not self.kernels or self.recompute == 'none', 'The kernels take the place of whole blocks, which are then not recomputed; set kernels to false, or recompute to none.')
+        require(self.documents == 'dense' or self.recompute != 'selective', 'Selective recomputing keeps the products of dense attention only; set documents to dense, or recompute to blocks.')
+        require(self.documents != 'varlen' or not self.graph, 'A recorded step cannot ask how many documents there are; set documents to flex, or graph to false.')
         get_schedule(self.schedule)
 
     @property
@@ -158,6 +162,9 @@ class Engine:
     def total(self, x): return x # The sum over all processes
     def reduce(self, model:nn.Module)->None: pass # Sum gradients where `wrap` has not
     def norm(self, params, max_norm:float)->Tensor: return clip_by_norm(params, max_norm) # Of the whole gradient
+    def gather(self, tensors:dict)->dict: return tensors # Whole tensors by name, for the lead to write
+    def spread(self, t:Tensor, p:Tensor)->Tensor: return t # Of a whole `t`, what this process keeps of the weight `p`
+    def settle(self, model:nn.Module)->None: pass # After an evaluation: forget copies of weights that are about to change
     def full(self, model:nn.Module, optimizers:list): return snapshot(model, optimizers) # Whole tensors, for a checkpoint
     def load(self, model:nn.Module, optimizers:list, weights:dict, rest:dict)->None: restore(model, optimizers, weights, rest)
     def agree(self, flag:bool)->bool: return flag # Is it true in any process?
@@ -291,7 +298,6 @@ class _Loop:
         self.device = next(model.parameters()).device
         dtype = pick_dtype(self.device) if config.dtype == 'auto' else getattr(torch, config.dtype)
         require(engine.world == 1 or config.micro_tokens >= 0, 'micro_tokens is -1, and ranks could measure different memory; give the tokens of a forward pass, or 0.')
-        require(engine.world == 1 or not (config.ema and engine.casts), f'ema is {config.ema}, and an average of divided weights is not kept; set ema to 0, or use ddp.')
         self.model = engine.prepare(recompute(model, config.recompute))
         self.optimizers = engine.fit(_optimizers(self.model, config))
         self.scaler = LossScaler() if dtype == torch.float16 else None
@@ -299,6 +305,7 @@ class _Loop:
         self.state = self.restore()
         self.workers = Workers(self.model, torch.float32 if engine.casts else dtype, _copies(self.state['micro'], config, batches, self.device) if engine.world == 1 else 1)
         self.switch = contextlib.ExitStack()
+        if config.documents != 'dense': self.keep_apart()
         if config.kernels: objective = self.with_kernels(objective)
         for c in self.workers.copies if config.compile else []: c.hidden = torch.compile(c.hidden)
         self.objective = engine.wrap(self.workers.working, objective)
@@ -312,6 +319,13 @@ class _Loop:
     def __exit__(self, *exc):
         self.switch.close()
         if self.metrics: self.metrics.close()
+
+    def keep_apart(self)->None:
+        from llmbook.train.documents import with_document_attention
+        require(not self.probes or self.workers.working is not self.model, 'Probes read the masks of the master, which computes itself in float32; set documents to dense, or dtype to bfloat16.')
+        for c in self.workers.copies:
+            with_document_attention(c, self.config.documents)
+            self.switch.callback(with_document_attention, c, 'dense')
 
     def with_kernels(self, objective:Callable)->Callable: # The objective to train with
         from llmbook.train.cuda import kernels_on, use_kernels
@@ -344,7 +358,7 @@ class _Loop:
         try: self.engine.load(self.model, self.optimizers, weights, rest)
         except (KeyError, RuntimeError) as e:
             raise LlmbookError(f'The checkpoint in {self.folder} is of another model ({type(e).__name__}: {e}); choose another folder or delete it.') from None
-        if self.ema: self.ema.load(average)
+        if self.ema: self.ema.load({k: self.engine.spread(t, self.ema.averages.get(k)) for k,t in average.items()})
         if self.scaler: self.scaler.load(state['scaler'])
         return state
 
@@ -435,18 +449,17 @@ def evaluate(self:_Loop)->None:
 @contextlib.contextmanager
 def averaged(self:_Loop):
     "Within this, the weights are their average, if there is one."
-    if not self.ema: yield
-    else:
-        with self.ema.applied():
-            self.workers.refresh()
-            yield
-        self.workers.refresh()
+    with self.ema.applied() if self.ema else contextlib.nullcontext():
+        if self.ema: self.workers.refresh()
+        yield
+        self.engine.settle(self.model)
+    if self.ema: self.workers.refresh()
 
 @patch
 def save(self:_Loop)->None:
     "Write a checkpoint."
     weights,rest = self.engine.full(self.model, self.optimizers)
-    if self.ema: rest |= {f'ema.{k}': v for k,v in self.ema.tensors().items()}
+    if self.ema: rest |= {f'ema.{k}': v for k,v in self.engine.gather(self.ema.tensors()).items()}
     self.state['scaler'] = self.scaler and self.scaler.state()
     if self.engine.lead: write_checkpoint(self.folder, weights, rest, self.state, self.config.keep)
 
