@@ -7,6 +7,7 @@ from llmbook.model.attention import (
     causal_mask,
     visibility,
     online_attention,
+    repeat_heads,
     causal_attention,
     rms_norm,
     RMSNorm,
@@ -118,6 +119,7 @@ def test_causal_attention():
         same_gradients(causal_attention, lambda *a: attention(*a, causal_mask(T, S)), q, k, v)
         docs = visibility(T, S, doc_ids=(torch.arange(S)//3)[None].expand(2, S))
         same_gradients(lambda *a: causal_attention(*a, docs), lambda *a: attention(*a, docs), q, k, v)
+        same_gradients(lambda q, k, v: causal_attention(q, repeat_heads(k, 6), repeat_heads(v, 6), docs), lambda *a: attention(*a, docs), q, k, v)
 
 # %% ../nbs/32_model.attention.ipynb #c037
 def test_causal_attention_bf16():
