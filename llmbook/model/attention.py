@@ -89,7 +89,7 @@ def causal_attention(
     "`attention` by PyTorch's fused kernels, which never store the `T×S` scores."
     T,S = q.shape[2],k.shape[2]
     if mask is None and 1 < T < S: mask = causal_mask(T, S, q.device)
-    if mask is not None and q.is_cuda: k,v = repeat_heads(k, q.shape[1]),repeat_heads(v, q.shape[1])
+    if q.is_cuda and (mask is not None or q.dtype==torch.float32): k,v = repeat_heads(k, q.shape[1]),repeat_heads(v, q.shape[1])
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None and 1 < T,
                                           enable_gqa=q.shape[1]!=k.shape[1])
 
