@@ -3,11 +3,11 @@
 # %% ../nbs/32_model.attention.ipynb #c000
 import pytest
 from llmbook.model.attention import (
+    repeat_heads,
     attention,
     causal_mask,
     visibility,
     online_attention,
-    repeat_heads,
     causal_attention,
     rms_norm,
     RMSNorm,

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn, Tensor
 from ..core import LlmbookError, peak_memory, require, read_jsonl, write_jsonl
-from ..model.attention import Attention, visibility
+from ..model.attention import Attention, repeat_heads, visibility
 from ..model.generate import Sampling, generate
 from .state import read_metrics
 from .optim import split_parameters
@@ -91,7 +91,7 @@ def attention_numbers(
     mask:Tensor=None # True where a query may look; `None` is causal
 )->dict: # `logit`, `entropy` and `saturated`
     "Largest score, mean entropy in nats, and the share of queries that see two keys or more and look at one."
-    k,mask = k.repeat_interleave(q.shape[1]//k.shape[1], 1),visibility(q.shape[2], k.shape[2], device=q.device) if mask is None else mask
+    k,mask = repeat_heads(k, q.shape[1]),visibility(q.shape[2], k.shape[2], device=q.device) if mask is None else mask
     scores = (q.float() @ k.float().mT * q.shape[-1]**-.5).masked_fill(~mask, -torch.inf)
     a = scores.softmax(-1)
     choice = (mask.sum(-1) > 1).expand(a.shape[:-1])
