@@ -81,7 +81,8 @@ def read_json(
     try: return json.loads(Path(path).read_text(encoding='utf-8'))
     except FileNotFoundError: raise LlmbookError(f'There is no file {path}; check the path, or run the step that makes it.') from None
     except (ValueError, UnicodeDecodeError) as e:
-        raise LlmbookError(f'{path} is not valid JSON ({e}); delete it and run the step that makes it again.') from None
+        raise LlmbookError(f'{path} is not valid JSON ({e}); mend it, or delete it and run the step that made it.') from None
+    except OSError as e: raise LlmbookError(f'{path} cannot be read ({e.strerror}); give a file that can.') from None
 
 # %% ../nbs/00_core.ipynb #c027
 def write_jsonl(
@@ -112,6 +113,7 @@ def read_jsonl(
         raise LlmbookError(f'{path} is not a whole gzip file (it breaks after line {n}); get it again.') from None
     except (ValueError, UnicodeDecodeError) as e:
         raise LlmbookError(f'{path} line {n} is not valid JSON ({e}); mend or remove that line.') from None
+    except OSError as e: raise LlmbookError(f'{path} cannot be read ({e.strerror}); give a file that can.') from None
 
 # %% ../nbs/00_core.ipynb #c032
 def stable_hash(

@@ -74,6 +74,7 @@ def test_json_round_trip_and_errors():
         Path('cut.json').write_text('{"width"')
         with expect_fail(LlmbookError, 'cut.json is not valid JSON'): read_json('cut.json')
         with expect_fail(LlmbookError, 'no file none.json'): read_json('none.json')
+        with expect_fail(LlmbookError, 'cannot be read (Is a directory)'): read_json(d)
 
 # %% ../nbs/00_core.ipynb #c029
 def test_jsonl_round_trip_and_cut_file():
@@ -85,6 +86,7 @@ def test_jsonl_round_trip_and_cut_file():
         with expect_fail(LlmbookError, 'cut.jsonl.gz is not a whole gzip file'): list(read_jsonl('cut.jsonl.gz'))
         Path('bad.jsonl').write_text('{"id": 1}\n{"id": \n')
         with expect_fail(LlmbookError, 'bad.jsonl line 2'): list(read_jsonl('bad.jsonl'))
+        with expect_fail(LlmbookError, 'cannot be read (Is a directory)'): list(read_jsonl(d))
 
 # %% ../nbs/00_core.ipynb #c033
 def test_stable_hash_ignores_order_only():
