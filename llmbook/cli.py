@@ -56,7 +56,7 @@ def _settings(run, corpus='', preset='', seed=None, name='', chats='', track='',
     if name: config.name = name
     config.track,config.watch,config.share = track,watch,share
     if chats:
-        require(Path(chats).exists(), f'There is no file {chats}; check the path of --chats.')
+        require(Path(chats).is_file(), f'There is no file {chats}; check the path of --chats.')
         config.sft.chats = chats
     for s in set: apply_setting(config, s)
     return config

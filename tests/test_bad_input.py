@@ -87,6 +87,7 @@ def test_unknown_names():
         refused('is not a setting', 'book', '--preset', 'smoke', '--run', f'{d}/a', '--set', 'vocab')
         refused('invalid int value', 'book', '--seed', 'x')
         refused('There is no file', 'book', '--preset', 'smoke', '--run', f'{d}/a', '--chats', f'{d}/none.jsonl')
+        refused('There is no file', 'book', '--preset', 'smoke', '--run', f'{d}/a', '--chats', d)
         test_eq(os.listdir(d), [])
 
 # %% ../nbs/tests/bad_input.ipynb #c012
